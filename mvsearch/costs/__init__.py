@@ -1,0 +1,7 @@
+"""Closed-form costs: `ArchSpec` -> operations -> parameters, MACs, activations, bytes. No torch."""
+
+from mvsearch.costs.count import Costs, count, part_costs, total
+from mvsearch.costs.lowering import Part, Resolution, image_size, lower
+from mvsearch.costs.op import OP_KINDS, Op, OpKind, Shape
+
+__all__ = ["OP_KINDS", "Costs", "Op", "OpKind", "Part", "Resolution", "Shape", "count", "image_size", "lower", "part_costs", "total"]

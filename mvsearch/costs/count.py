@@ -1,0 +1,77 @@
+"""Totals over a network's operations: the exact costs, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mvsearch.costs.lowering import Part, Resolution, lower
+from mvsearch.costs.op import BYTES_PER_ELEMENT, WEIGHTED_KINDS
+from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.record import Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a network costs at batch size 1, as exact integers.
+
+    Attributes:
+        params: learnable numbers.
+        macs: multiply-accumulates of convolutions, linear layers and matrix products (attention included).
+        activations: output elements of every convolution and linear layer.
+        weight_bytes: stored weights at float16, batch norm folded.
+        peak_memory: bytes of live activations at float16 while the hungriest operation runs, without
+            fusion or in-place tricks: its inputs, its outputs, and tensors kept for a skip connection.
+    """
+
+    params: int
+    macs: int
+    activations: int
+    weight_bytes: int
+    peak_memory: int
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations, 2 x MACs."""
+        return 2 * self.macs
+
+    def measurements(self) -> dict[str, Measurement]:
+        """The same as counted measurements, by metric."""
+        units = {"weight_bytes": "bytes", "peak_memory": "bytes"}
+        names = ("params", "macs", "flops", "activations", "weight_bytes", "peak_memory")
+        return {n: Measurement(n, getattr(self, n), units.get(n, ""), "counted") for n in names}
+
+
+def count(spec: ArchSpec, resolution: Resolution) -> Costs:
+    """Exact costs of a network, in microseconds and without building it.
+
+    Args:
+        spec: the network.
+        resolution: side of a square image, or (height, width), in pixels.
+    """
+    return total(lower(spec, resolution))
+
+
+def total(parts: Iterable[Part]) -> Costs:
+    """Costs of these parts together."""
+    costs = [part_costs(p) for p in parts]
+    return Costs(
+        params=sum(c.params for c in costs),
+        macs=sum(c.macs for c in costs),
+        activations=sum(c.activations for c in costs),
+        weight_bytes=sum(c.weight_bytes for c in costs),
+        peak_memory=max(c.peak_memory for c in costs),
+    )
+
+
+@lru_cache(maxsize=65536)
+def part_costs(part: Part) -> Costs:
+    """Costs of one stem, stage or head."""
+    return Costs(
+        params=sum(op.params for op in part.ops),
+        macs=sum(op.macs for op in part.ops),
+        activations=sum(op.elements_out for op in part.ops if op.kind in WEIGHTED_KINDS),
+        weight_bytes=BYTES_PER_ELEMENT * sum(op.weights for op in part.ops),
+        peak_memory=BYTES_PER_ELEMENT * max(op.elements_in + op.elements_out + op.held for op in part.ops),
+    )

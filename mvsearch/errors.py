@@ -1,0 +1,49 @@
+"""What users see when something is wrong: one message, one hint, one exit code."""
+
+from __future__ import annotations
+
+
+class MvsearchError(Exception):
+    """An error that is shown to the user without a traceback.
+
+    Args:
+        message: what is wrong, with the offending value in backticks; no full stop.
+        hint: what is allowed, or what to do next; may be empty.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message
+
+
+class InputError(MvsearchError):
+    """The user's input cannot be used as it is (exit code 2)."""
+
+
+class SpecError(InputError):
+    """An architecture that cannot exist: a width, a patch or a head count that does not fit."""
+
+
+class SpaceError(InputError):
+    """A search space file with faults; `faults` holds every one of them."""
+
+    def __init__(self, faults: tuple[str, ...], hint: str = "") -> None:
+        plural = "fault" if len(faults) == 1 else "faults"
+        super().__init__(f"{len(faults)} {plural} in the search space:\n" + "\n".join(f"  {f}" for f in faults), hint)
+        self.faults = faults
+
+
+class NoCandidateError(MvsearchError):
+    """No candidate of the space keeps the budget (exit code 3); the message shows the nearest ones."""
+
+    exit_code = 3
+
+
+class TargetError(InputError):
+    """A target that is unknown, or that cannot do here what was asked of it."""

@@ -1,0 +1,1 @@
+"""Pure data: architectures, published variants, search spaces, budgets, records. No torch."""

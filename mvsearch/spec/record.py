@@ -1,0 +1,163 @@
+"""Numbers with their provenance: `Measurement`, and the trials that hold them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from statistics import NormalDist
+from typing import Any, Literal
+
+from mvsearch.spec.arch import ArchSpec, from_json, to_json
+
+Kind = Literal["counted", "predicted", "estimated", "measured", "published"]
+KINDS: tuple[Kind, ...] = ("counted", "predicted", "estimated", "measured", "published")
+Scale = Literal["linear", "log"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One number and how it was obtained.
+
+    Attributes:
+        metric: `params`, `macs`, `latency`, `top1`, ...
+        value: the number, in `unit`.
+        unit: `ms`, `%`, `bytes`, or empty for a plain count.
+        kind: counted (exact), predicted or estimated (by a fitted model), measured (here), published (by others).
+        low, high: ends of the central interval at `level`; None for a counted number.
+        level: coverage that the interval is meant to have, e.g. 0.9.
+        scale: on which scale the error is symmetric: `log` for times, `linear` for accuracies.
+        basis: what the interval rests on, in a few words.
+        target: device, for a latency.
+        protocol: how it was measured, or what the model was fitted on.
+        n: runs behind a measured value, data points behind a predicted one.
+        versions: (package, version) pairs that matter for this number.
+        flags: claims such as `extrapolating`.
+    """
+
+    metric: str
+    value: float
+    unit: str = ""
+    kind: Kind = "counted"
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    scale: Scale = "linear"
+    basis: str = ""
+    target: str = ""
+    protocol: str = ""
+    n: int = 0
+    versions: tuple[tuple[str, str], ...] = ()
+    flags: tuple[str, ...] = ()
+
+    def quantile(self, probability: float) -> float:
+        """The value below which the truth lies with this probability, by a normal law through the interval."""
+        sigma = self._sigma
+        if sigma == 0.0:
+            return self.value
+        shift = NormalDist().inv_cdf(probability) * sigma
+        return self.value * math.exp(shift) if self.scale == "log" else self.value + shift
+
+    def probability_at_most(self, limit: float) -> float:
+        """Probability that the truth is at most `limit`; 0 or 1 for a number without uncertainty."""
+        sigma = self._sigma
+        if sigma == 0.0:
+            return float(self.value <= limit)
+        if self.scale == "log":
+            return NormalDist().cdf(math.log(limit / self.value) / sigma) if limit > 0 else 0.0
+        return NormalDist().cdf((limit - self.value) / sigma)
+
+    @property
+    def _sigma(self) -> float:
+        if self.low is None or self.high is None or self.level is None or self.high <= self.low:
+            return 0.0
+        width = math.log(self.high / self.low) if self.scale == "log" else self.high - self.low
+        return width / (2 * NormalDist().inv_cdf(0.5 + self.level / 2))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Measurement:
+        """Read what `to_json` wrote."""
+        return cls(
+            **{
+                **data,
+                "versions": tuple((str(a), str(b)) for a, b in data.get("versions", ())),
+                "flags": tuple(data.get("flags", ())),
+            }
+        )
+
+
+Rung = Literal["estimated", "built", "converted", "measured", "trained"]
+RUNGS: tuple[Rung, ...] = ("estimated", "built", "converted", "measured", "trained")
+FailureKind = Literal["mismatch", "nan", "oom", "timeout", "convert-fail", "worker-lost", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a candidate was struck off: recorded, never a crash of the study."""
+
+    kind: FailureKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All that is known of one candidate at one rung of the fidelity ladder."""
+
+    spec: ArchSpec
+    resolution: int
+    measurements: dict[str, Measurement]
+    rung: Rung = "estimated"
+    failure: Failure | None = None
+    seconds: float = 0.0
+
+    @property
+    def arch_id(self) -> str:
+        """Content hash of the network."""
+        return self.spec.arch_id
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return {
+            "spec": to_json(self.spec),
+            "resolution": self.resolution,
+            "measurements": {k: m.to_json() for k, m in self.measurements.items()},
+            "rung": self.rung,
+            "failure": asdict(self.failure) if self.failure else None,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Evaluation:
+        """Read what `to_json` wrote."""
+        failure = data["failure"]
+        return cls(
+            spec=from_json(data["spec"]),
+            resolution=data["resolution"],
+            measurements={k: Measurement.from_json(m) for k, m in data["measurements"].items()},
+            rung=data["rung"],
+            failure=Failure(**failure) if failure else None,
+            seconds=data["seconds"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One finished proposal of the search.
+
+    Attributes:
+        number: position in the study, from 0.
+        point: the proposal in the search space: dimension name -> chosen value's index.
+        evaluation: the candidate and its numbers.
+        feasible: whether every budget is met with the stated confidence.
+        origin: `published`, `random`, `mutation`, `crossover`, ...: where the proposal came from.
+    """
+
+    number: int
+    point: dict[str, int]
+    evaluation: Evaluation
+    feasible: bool
+    origin: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)

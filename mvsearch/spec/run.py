@@ -1,0 +1,146 @@
+"""A run as plain data: what was asked, what was found. Written by the search, read by the report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mvsearch.spec.budget import Budget
+from mvsearch.spec.record import Evaluation, Measurement, Trial
+
+RUN_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What a run was asked to do; a run is resumed only with the same settings.
+
+    Attributes:
+        budgets: upper limits; all of them hold for every feasible candidate.
+        target: name of the device, e.g. `iphone12`.
+        space: name of the search space, or the path as given.
+        space_hash: content hash of the space's definition.
+        trials: distinct in-budget candidates to evaluate.
+        seed: of the sampler.
+        resolution: side of the square image in pixels.
+        confidence: with which a predicted latency has to meet its budget, and level of the lower bound of top-1.
+    """
+
+    budgets: tuple[Budget, ...]
+    target: str
+    space: str
+    space_hash: str
+    trials: int
+    seed: int
+    resolution: int
+    confidence: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> RunSettings:
+        """Read what `to_json` wrote."""
+        return cls(**{**data, "budgets": tuple(Budget(**b) for b in data["budgets"])})
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPoint:
+    """A published network, evaluated by the same models as the candidates.
+
+    Attributes:
+        name: e.g. `mobilevitv3_xxs`.
+        evaluation: our counted, estimated and predicted numbers.
+        feasible: whether it keeps the budgets.
+        published_top1: accuracy that its authors report, in %, if known.
+    """
+
+    name: str
+    evaluation: Evaluation
+    feasible: bool
+    published_top1: Measurement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchCounts:
+    """How many proposals went where.
+
+    Attributes:
+        proposed: points that the sampler came up with.
+        over_budget: rejected on their exact costs, before anything was spent on them.
+        duplicates: networks that had been proposed before; never evaluated again.
+        evaluated: distinct candidates within the counted budgets.
+        feasible: of these, those that meet a predicted budget with the stated confidence too.
+        failed: evaluations that failed, recorded with their reason.
+    """
+
+    proposed: int = 0
+    over_budget: int = 0
+    duplicates: int = 0
+    evaluated: int = 0
+    feasible: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMember:
+    """One member of the final front.
+
+    Attributes:
+        trial: number of the trial.
+        evaluation: its numbers, at the highest rung reached.
+        lower_top1: lower confidence bound of top-1 in %, at the run's confidence: what was maximised.
+        tied: whether it cannot be told apart from the winner by the estimates.
+        probability_in_budget: probability that the predicted budgets are all met (1 if all are counted).
+        nearest: name of the nearest published network.
+    """
+
+    trial: int
+    evaluation: Evaluation
+    lower_top1: float
+    tied: bool
+    probability_in_budget: float
+    nearest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """All that a report shows of one run.
+
+    Attributes:
+        settings: what was asked.
+        command: the command line.
+        target_note: one line on how the target's latencies were obtained.
+        trials: every evaluated candidate, in order.
+        front: verified members of the front, fastest first.
+        winner: `arch_id` of the winner, or None while the run goes on.
+        struck: front members that failed when they were built, run or converted.
+        published: the published networks, by the same models.
+        counts: how many proposals went where.
+        hypervolume: (trials so far, dominated area) along the run.
+        versions: (package, version).
+        machine: one line.
+        seconds: wall clock of the run so far.
+        finished: whether the run came to its end.
+    """
+
+    settings: RunSettings
+    command: str
+    target_note: str
+    trials: tuple[Trial, ...]
+    front: tuple[FrontMember, ...]
+    winner: str | None
+    struck: tuple[Evaluation, ...]
+    published: tuple[PublishedPoint, ...]
+    counts: SearchCounts
+    hypervolume: tuple[tuple[int, float], ...]
+    versions: tuple[tuple[str, str], ...]
+    machine: str
+    seconds: float
+    finished: bool
+
+    @property
+    def winning_member(self) -> FrontMember | None:
+        """The winner's entry in the front."""
+        return next((m for m in self.front if m.evaluation.arch_id == self.winner), None)

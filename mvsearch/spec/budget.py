@@ -77,7 +77,7 @@ def _parse(text: str) -> Budget:
         raise InputError(f"budget `{text}` is not above zero", "a budget is an upper limit, e.g. `2M-params`")
     scale, unit = _split_unit(match["rest"])
     if unit not in _UNITS:
-        near = difflib.get_close_matches(unit, _UNITS, n=1)
+        near = difflib.get_close_matches(unit, _UNITS, n=1) if text.endswith(f"-{unit}") and scale != 1.0 else []
         said = f"has unknown unit `{unit}`" if unit else "has no unit"
         hint = f"did you mean `{text[: len(text) - len(unit)]}{near[0]}`? " if near and unit else ""
         raise InputError(f"budget `{text}` {said}", f"{hint}use `params`, `macs`, `flops`, `ms` or `MB`, e.g. {_EXAMPLES}")
@@ -87,14 +87,11 @@ def _parse(text: str) -> Budget:
 
 def _split_unit(rest: str) -> tuple[float, str]:
     """(factor, unit) of what follows the number: `M-params`, `-macs`, `ms`, `MB`."""
-    prefix, dash, unit = rest.strip().partition("-")
-    if dash and prefix.lower() in _PREFIXES:
-        return _PREFIXES[prefix.lower()], unit.lower()
-    if rest.strip().lower() in ("ms", "mb"):
-        return 1.0, rest.strip().lower()
-    if rest.strip().lower() in _PREFIXES:
-        return 1.0, ""
-    return 1.0, (unit or prefix).lower() if dash else rest.strip().lower()
+    rest = rest.strip().lower()
+    prefix, dash, unit = rest.partition("-")
+    if dash and prefix in _PREFIXES and unit not in ("ms", "mb"):
+        return _PREFIXES[prefix], unit
+    return 1.0, "" if rest in _PREFIXES else rest
 
 
 def format_count(value: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -149,15 +149,14 @@ class Trial:
 
     Attributes:
         number: position in the study, from 0.
-        point: the proposal in the search space: dimension name -> chosen value's index.
+        point: the proposal in the search space: dimension name -> value.
         evaluation: the candidate and its numbers.
         feasible: whether every budget is met with the stated confidence.
         origin: `published`, `random`, `mutation`, `crossover`, ...: where the proposal came from.
     """
 
     number: int
-    point: dict[str, int]
+    point: dict[str, int | float | str]
     evaluation: Evaluation
     feasible: bool
     origin: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)

@@ -68,10 +68,13 @@ def total(parts: Iterable[Part]) -> Costs:
 @lru_cache(maxsize=65536)
 def part_costs(part: Part) -> Costs:
     """Costs of one stem, stage or head."""
-    return Costs(
-        params=sum(op.params for op in part.ops),
-        macs=sum(op.macs for op in part.ops),
-        activations=sum(op.elements_out for op in part.ops if op.kind in WEIGHTED_KINDS),
-        weight_bytes=BYTES_PER_ELEMENT * sum(op.weights for op in part.ops),
-        peak_memory=BYTES_PER_ELEMENT * max(op.elements_in + op.elements_out + op.held for op in part.ops),
-    )
+    params = macs = activations = weights = peak = 0
+    for op in part.ops:
+        elements_out = op.elements_out
+        params += op.params
+        macs += op.macs
+        weights += op.weights
+        if op.kind in WEIGHTED_KINDS:
+            activations += elements_out
+        peak = max(peak, op.elements_in + elements_out + op.held)
+    return Costs(params, macs, activations, BYTES_PER_ELEMENT * weights, BYTES_PER_ELEMENT * peak)

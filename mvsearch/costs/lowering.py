@@ -99,7 +99,16 @@ class _Trace:
         yield
         self._held -= prod(shape)
 
-    def add(self, kind: OpKind, name: str, inputs: tuple[Shape, ...], *outputs: Shape, macs: int = 0, params: int = 0, weights: int = 0) -> Shape:
+    @contextmanager
+    def repeat(self, times: int) -> Iterator[None]:
+        """Run the operations of this block so many times: they keep the shape, and their names say `*` for the index."""
+        start = len(self.ops)
+        yield
+        self.ops += self.ops[start:] * (times - 1)
+
+    def add(
+        self, kind: OpKind, name: str, inputs: tuple[Shape, ...], *outputs: Shape, macs: int = 0, params: int = 0, weights: int = 0
+    ) -> Shape:
         self.ops.append(Op(kind, name, inputs, outputs, macs, params, weights, self._held))
         return outputs[0]
 
@@ -148,8 +157,8 @@ class _Trace:
         return self.reshape(name, wide, out or x)
 
     def act(self, name: str, x: Shape) -> Shape:
-        for kind in _ACTIVATION_OPS[self.activation]:
-            self.add(kind, name, (x,), x)
+        for kind, inputs in _ACTIVATION_OPS[self.activation]:
+            self.add(kind, name, (x,) * inputs, x)
         return x
 
     def reshape(self, name: str, x: Shape, out: Shape) -> Shape:
@@ -168,13 +177,15 @@ class _Trace:
         return self.add("concat", name, inputs, (inputs[0][0], sum(s[1] for s in inputs), *inputs[0][2:]))
 
 
-_ACTIVATION_OPS: dict[str, tuple[OpKind, ...]] = {
-    "silu": ("silu",),
-    "relu": ("relu",),
-    "relu6": ("relu",),
-    "gelu": ("gelu",),
-    "hardswish": ("relu", "elementwise"),
+_ACTIVATION_OPS: dict[str, tuple[tuple[OpKind, int], ...]] = {
+    "silu": (("silu", 1),),
+    "relu": (("relu", 1),),
+    "relu6": (("relu", 1),),
+    "gelu": (("gelu", 1),),
+    # Core ML has no such operation: a thresholded relu and a hard sigmoid of the input, and their product.
+    "hardswish": (("relu", 1), ("sigmoid", 1), ("elementwise", 2)),
 }
+"""Kind and number of inputs of each operation that an activation becomes."""
 
 
 def _stem(t: _Trace, name: str, stem: ConvStem, x: Shape, _: int) -> Shape:
@@ -182,7 +193,7 @@ def _stem(t: _Trace, name: str, stem: ConvStem, x: Shape, _: int) -> Shape:
 
 
 def _inverted_residual(t: _Trace, name: str, x: Shape, channels: int, expansion: float, stride: int) -> Shape:
-    hidden = expanded_width(x[1], expansion)
+    hidden = x[1] if expansion == 1 else expanded_width(x[1], expansion)
     skip = stride == 1 and x[1] == channels
     with t.hold(x if skip else (0,)):
         y = x
@@ -229,8 +240,8 @@ def _softmax_transformer(t: _Trace, name: str, stage: MobileViTStage, local: Sha
     y = t.reshape(name, y, (1, d, tokens, pixels))
     y = t.transpose(name, y, 0, 3, 2, 1)
     y = t.reshape(name, y, (pixels, tokens, d))
-    for i in range(stage.depth):
-        layer = f"{name}.transformer.{i}"
+    layer = f"{name}.transformer.*"
+    with t.repeat(stage.depth):
         with t.hold(y):
             a = _softmax_attention(t, f"{layer}.attn", t.layer_norm(f"{layer}.norm1", y), stage.heads)
         y = t.elementwise(layer, y, a)
@@ -284,8 +295,8 @@ def _mobilevitv2(t: _Trace, name: str, stage: MobileViTV2Stage, x: Shape, _: int
             y = t.reshape(name, local, (d, rows, ph, columns, pw))
             y = t.transpose(name, y, 0, 2, 4, 1, 3)
             y = t.reshape(name, y, (1, d, ph * pw, rows * columns))
-            for i in range(stage.depth):
-                layer = f"{name}.transformer.{i}"
+            layer = f"{name}.transformer.*"
+            with t.repeat(stage.depth):
                 with t.hold(y):
                     a = _separable_attention(t, f"{layer}.attn", t.group_norm(f"{layer}.norm1", y))
                 y = t.elementwise(layer, y, a)

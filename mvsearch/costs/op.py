@@ -7,9 +7,8 @@ from one list of these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Shape = tuple[int, ...]
 
@@ -28,13 +27,12 @@ BYTES_PER_ELEMENT = 2
 """float16, the precision of Core ML's neural-network programs on the Neural Engine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One operation.
+class Op(NamedTuple):
+    """One operation: a named tuple, since networks have hundreds and searches lower thousands of networks.
 
     Attributes:
         kind: one of `OP_KINDS`.
-        name: path of the module it stands for, e.g. `stages.2.1.attn.qkv`.
+        name: path of the module it stands for, e.g. `stages.2.1.transformer.*.attn.qkv`; `*` is each of the alike layers.
         inputs: shapes of the activations read (weights are not inputs).
         outputs: shapes of the activations written.
         macs: multiply-accumulates of convolutions, linear layers and matrix products; 0 for the rest.
@@ -55,12 +53,12 @@ class Op:
     @property
     def elements_in(self) -> int:
         """Elements of all activations read."""
-        return sum(prod(s) for s in self.inputs)
+        return sum(map(prod, self.inputs))
 
     @property
     def elements_out(self) -> int:
         """Elements of all activations written."""
-        return sum(prod(s) for s in self.outputs)
+        return sum(map(prod, self.outputs))
 
     @property
     def bytes_moved(self) -> int:

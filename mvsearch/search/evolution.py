@@ -58,7 +58,7 @@ class Generation:
     Attributes:
         proposals: distinct in-budget candidates; fewer than asked for when the space is exhausted.
         proposed: points drawn.
-        over_budget: of these, over a counted budget.
+        over_budget: of these, over a counted budget: thinned evenly until they keep it, or dropped.
         duplicates: of these, networks that were known or proposed already.
     """
 
@@ -94,11 +94,13 @@ def next_generation(space: SearchSpace, excess: Excess, known: Sequence[Known], 
     while len(proposals) < size and drawn < attempts:
         point, origin = next(source, None) or breeder.breed(parents)
         drawn += 1
-        fitted = breeder.fit(point)
-        if fitted is None:
+        spec = space.decode(point)
+        if excess(spec) > 0:
             over += 1
-            continue
-        point, spec = fitted
+            thinned = breeder.scale_to_budget(point, 1.0)
+            if thinned is None:
+                continue
+            point, spec = thinned, space.decode(thinned)
         if spec.arch_id in seen:
             duplicates += 1
             continue
@@ -221,14 +223,6 @@ class _Breeder:
             else:
                 high = middle
         return best
-
-    def fit(self, point: dict[str, Value]) -> tuple[dict[str, Value], ArchSpec] | None:
-        """The point if it keeps the budget; else the same, thinned evenly until it does; None if nothing helps."""
-        spec = self.space.decode(point)
-        if self.excess(spec) <= 0:
-            return point, spec
-        scaled = self.scale_to_budget(point, 1.0)
-        return (scaled, self.space.decode(scaled)) if scaled is not None else None
 
 
 def nearest_to_budget(space: SearchSpace, excess: Excess, seed: int, wanted: int = 5) -> list[ArchSpec]:

@@ -1,0 +1,114 @@
+"""Executors run work on candidates: in this process, or on Ray actors. Both yield results as they come.
+
+A call that fails, runs out of memory, takes too long or loses its worker gives a `Failure`, never an exception.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+
+from mvsearch.spec.record import Failure, FailureKind
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class TaskError(Exception):
+    """Raised by a task to name its kind of failure."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(kind, message)
+        self.kind = kind
+        self.message = message
+
+
+class Executor(Protocol):
+    """Runs tasks."""
+
+    num_workers: int
+
+    def map(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
+        """Call `task` on every item.
+
+        Args:
+            task: a module-level function.
+            items: plain picklable data.
+
+        Yields:
+            (index of the item, its result or failure), in the order of completion.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the workers."""
+        ...
+
+
+def run_task(task: Callable[[Item], Result], item: Item) -> Result | Failure:
+    """Call a task and turn what it raises into a recorded failure."""
+    try:
+        return task(item)
+    except TaskError as error:
+        return Failure(error.kind, error.message)
+    except MemoryError as error:
+        return Failure("oom", str(error) or "out of memory")
+    except Exception as error:
+        if "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
+            return Failure("oom", _first_line(error))
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return Failure("error", f"{type(error).__name__}: {_first_line(error)} ({where.name}, line {where.lineno})")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:300]
+
+
+class InProcessExecutor:
+    """Runs every task here, one after the other, in order."""
+
+    num_workers = 1
+
+    def map(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
+        """See `Executor.map`."""
+        for index, item in enumerate(items):
+            yield index, run_task(task, item)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class LazyExecutor:
+    """An executor that is started in the background and used once it is there.
+
+    Args:
+        start: makes the executor; called on a thread of its own.
+    """
+
+    def __init__(self, start: Callable[[], Executor]) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="executor-start")
+        self._future: Any = self._pool.submit(start)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the executor can take work without a wait."""
+        return bool(self._future.done())
+
+    @property
+    def num_workers(self) -> int:
+        """Workers of the executor; waits for it."""
+        return int(self._future.result().num_workers)
+
+    def map(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
+        """See `Executor.map`; waits for the executor."""
+        yield from self._future.result().map(task, items)
+
+    def close(self) -> None:
+        """Wait for the start to end, then close."""
+        try:
+            self._future.result().close()
+        finally:
+            self._pool.shutdown()

@@ -4,4 +4,17 @@ from mvsearch.costs.count import Costs, count, part_costs, total
 from mvsearch.costs.lowering import Part, Resolution, image_size, lower
 from mvsearch.costs.op import OP_KINDS, Op, OpKind, Shape
 
-__all__ = ["OP_KINDS", "Costs", "Op", "OpKind", "Part", "Resolution", "Shape", "count", "image_size", "lower", "part_costs", "total"]
+__all__ = [
+    "OP_KINDS",
+    "Costs",
+    "Op",
+    "OpKind",
+    "Part",
+    "Resolution",
+    "Shape",
+    "count",
+    "image_size",
+    "lower",
+    "part_costs",
+    "total",
+]

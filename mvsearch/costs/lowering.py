@@ -107,12 +107,29 @@ class _Trace:
         self.ops += self.ops[start:] * (times - 1)
 
     def add(
-        self, kind: OpKind, name: str, inputs: tuple[Shape, ...], *outputs: Shape, macs: int = 0, params: int = 0, weights: int = 0
+        self,
+        kind: OpKind,
+        name: str,
+        inputs: tuple[Shape, ...],
+        *outputs: Shape,
+        macs: int = 0,
+        params: int = 0,
+        weights: int = 0,
     ) -> Shape:
         self.ops.append(Op(kind, name, inputs, outputs, macs, params, weights, self._held))
         return outputs[0]
 
-    def conv(self, name: str, x: Shape, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1, norm: bool = True, bias: bool = False) -> Shape:
+    def conv(
+        self,
+        name: str,
+        x: Shape,
+        channels: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        norm: bool = True,
+        bias: bool = False,
+    ) -> Shape:
         """Convolution with padding (k-1)/2; with `norm`, batch norm (weight and bias) is folded into it."""
         n, in_channels, h, w = x
         out = (n, channels, (h - 1) // stride + 1, (w - 1) // stride + 1)
@@ -326,8 +343,9 @@ def _separable_attention(t: _Trace, name: str, x: Shape) -> Shape:
         t.add("reduce", name, (x,), context)
     with t.hold(context):
         t.add("relu", name, (x,), x)
-    with t.hold(x):
-        t.add("slice", name, (context,), x)
+    if context != x:  # A single patch needs no copies of its context.
+        with t.hold(x):
+            t.add("slice", name, (context,), x)
     t.elementwise(name, x, x)
     return t.conv(f"{name}.out_proj", x, d, norm=False, bias=True)
 

@@ -72,7 +72,9 @@ Excess = Callable[[ArchSpec], float]
 """By how much a network exceeds its counted budgets: log of the worst ratio; at most 0 if all are kept."""
 
 
-def next_generation(space: SearchSpace, excess: Excess, known: Sequence[Known], seed: int, number: int, size: int = GENERATION_SIZE) -> Generation:
+def next_generation(
+    space: SearchSpace, excess: Excess, known: Sequence[Known], seed: int, number: int, size: int = GENERATION_SIZE
+) -> Generation:
     """Propose candidates.
 
     Args:
@@ -153,7 +155,9 @@ class _Breeder:
         self.space = space
         self.excess = excess
         self.rng = rng
-        self._widths = [d for d in space.dimensions if d.ordered and d.name.endswith((".channels", ".dim")) and len(d.choices) > 1]
+        self._widths = [
+            d for d in space.dimensions if d.ordered and d.name.endswith((".channels", ".dim")) and len(d.choices) > 1
+        ]
         self._free = [d for d in space.dimensions if len(d.choices) > 1]
 
     def breed(self, parents: _Parents) -> tuple[dict[str, Value], str]:
@@ -185,7 +189,9 @@ class _Breeder:
 
     def _mutate_alike(self, point: dict[str, Value]) -> dict[str, Value]:
         """The same new value in every stage: one kind of block, one ratio."""
-        key = self.rng.choice([d for d in self._free if d.name.startswith("stage") and not d.name.endswith((".channels", ".dim"))] or self._free).name
+        key = self.rng.choice(
+            [d for d in self._free if d.name.startswith("stage") and not d.name.endswith((".channels", ".dim"))] or self._free
+        ).name
         value = self.rng.choice(self.space.by_name[key].choices)
         suffix = key.partition(".")[2]
         return {

@@ -47,12 +47,14 @@ class RayExecutor:
 
         self._ray = ray
         self.num_workers = num_workers
-        env = {"env_vars": {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}}
+        env = {"env_vars": dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
         if address:
             try:
                 ray.init(address=address, runtime_env=env, log_to_driver=False, logging_level="error")
             except (ConnectionError, ValueError) as error:
-                raise InputError(f"no Ray cluster at `{address}`: {error}", "start one with `ray start --head`, or leave `--address` out") from None
+                raise InputError(
+                    f"no Ray cluster at `{address}`: {error}", "start one with `ray start --head`, or leave `--address` out"
+                ) from None
         else:
             ray.init(
                 num_cpus=num_workers, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, runtime_env=env,

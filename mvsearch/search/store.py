@@ -53,7 +53,9 @@ class Store:
             raise InputError(f"`{path}` is not a run's store: {error}", "give another `--out`") from None
         if schema != STORE_SCHEMA_VERSION:
             self._db.close()
-            raise InputError(f"`{path}` has store schema `{schema}`", f"this version reads schema {STORE_SCHEMA_VERSION}; start a new run")
+            raise InputError(
+                f"`{path}` has store schema `{schema}`", f"this version reads schema {STORE_SCHEMA_VERSION}; start a new run"
+            )
         self._provenance = {text: i for i, text in self._db.execute("SELECT id, text FROM provenance")}
 
     def close(self) -> None:
@@ -79,7 +81,16 @@ class Store:
         failure = json.dumps([e.failure.kind, e.failure.message]) if e.failure else None
         self._db.execute(
             "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (trial.number, e.arch_id, trial.origin, int(trial.feasible), json.dumps(dict(trial.point)), metrics, failure, e.seconds),
+            (
+                trial.number,
+                e.arch_id,
+                trial.origin,
+                int(trial.feasible),
+                json.dumps(dict(trial.point)),
+                metrics,
+                failure,
+                e.seconds,
+            ),
         )
         self._db.execute("COMMIT")
 
@@ -99,7 +110,9 @@ class Store:
 
     def set_verified(self, evaluation: Evaluation) -> None:
         """Keep a front member's record of a higher rung."""
-        self._db.execute("INSERT OR REPLACE INTO verified VALUES (?, ?)", (evaluation.arch_id, json.dumps(evaluation.to_json())))
+        self._db.execute(
+            "INSERT OR REPLACE INTO verified VALUES (?, ?)", (evaluation.arch_id, json.dumps(evaluation.to_json()))
+        )
 
     def verified(self) -> dict[str, Evaluation]:
         """Records of higher rungs by `arch_id`."""
@@ -124,6 +137,10 @@ class Store:
                 tuple((str(a), str(b)) for a, b in versions), tuple(flags),
             )  # fmt: skip
         evaluation = Evaluation(
-            self._space.decode(point), self._resolution, measurements, failure=Failure(*json.loads(failure)) if failure else None, seconds=seconds
+            self._space.decode(point),
+            self._resolution,
+            measurements,
+            failure=Failure(*json.loads(failure)) if failure else None,
+            seconds=seconds,
         )
         return Trial(number, point, evaluation, bool(feasible), origin)

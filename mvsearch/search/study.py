@@ -74,7 +74,9 @@ class ScreenedEvolutionSampler(BaseSampler):
         """
         return dict(self.proposal(study, trial.number).point)
 
-    def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution) -> Any:
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
         """A parameter that is not of the space, at random."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
@@ -111,7 +113,13 @@ class SearchStudy:
         finished: trials of a run that is resumed, in order, each with its (objectives, violation).
     """
 
-    def __init__(self, space: SearchSpace, excess: Excess, seed: int, finished: Sequence[tuple[Trial, tuple[float, float] | None, float]] = ()) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        excess: Excess,
+        seed: int,
+        finished: Sequence[tuple[Trial, tuple[float, float] | None, float]] = (),
+    ) -> None:
         self.sampler = ScreenedEvolutionSampler(space, excess, seed)
         self.study = optuna.create_study(directions=list(DIRECTIONS), sampler=self.sampler)
         self._distributions = distributions(space)

@@ -257,9 +257,7 @@ class ArchSpec:
 
     def __post_init__(self) -> None:
         _require(isinstance(self.stages, tuple) and len(self.stages) > 0, "`stages` is empty", "at least one stage")
-        _require(
-            self.activation in ACTIVATIONS, f"unknown activation `{self.activation}`", f"one of {', '.join(ACTIVATIONS)}"
-        )
+        _require(self.activation in ACTIVATIONS, f"unknown activation `{self.activation}`", f"one of {', '.join(ACTIVATIONS)}")
         _require_int("num_classes", self.num_classes, 1, 1_000_000)
         _require_int("in_channels", self.in_channels, 1, 256)
 
@@ -344,7 +342,9 @@ def from_json(data: Any) -> ArchSpec:
     _require(version == SCHEMA_VERSION, f"architecture schema `{version}`", f"this version reads schema {SCHEMA_VERSION}")
     keys = {"schema_version", "arch_id", *(f.name for f in fields(ArchSpec))}
     unknown = sorted(set(data) - keys)
-    _require(not unknown, f"unknown key `{', '.join(map(str, unknown))}` in an architecture", f"known: {', '.join(sorted(keys))}")
+    _require(
+        not unknown, f"unknown key `{', '.join(map(str, unknown))}` in an architecture", f"known: {', '.join(sorted(keys))}"
+    )
     stages = data.get("stages")
     _require(isinstance(stages, list), "`stages` is missing or no list", "a list of stages, each with its `kind`")
     spec = ArchSpec(

@@ -84,9 +84,7 @@ def mobilevitv2(multiplier: float, v3: bool = False) -> ArchSpec:
         InvertedResidualStage(make_divisible(64 * w, 16), 2, 1, 1),
         InvertedResidualStage(make_divisible(128 * w), 2, 2, 2),
     ) + tuple(
-        MobileViTV2Stage(
-            make_divisible(c * w), make_divisible(d * w), depth, 2, concat_local=v3, residual=v3
-        )
+        MobileViTV2Stage(make_divisible(c * w), make_divisible(d * w), depth, 2, concat_local=v3, residual=v3)
         for c, d, depth in ((256, 128, 2), (384, 192, 4), (512, 256, 3))
     )
     return ArchSpec(ConvStem(make_divisible(max(16, min(64, 32 * w)), 8, 16)), stages, PoolHead())

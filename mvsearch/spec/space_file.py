@@ -45,7 +45,9 @@ def load_space(name_or_path: str) -> SearchSpace:
             names = [p.stem for p in sorted(spaces_folder().glob("*.yaml"))]
             near = difflib.get_close_matches(name_or_path, names, n=1)
             hint = f"did you mean `{near[0]}`? " if near else ""
-            raise InputError(f"unknown search space `{name_or_path}`", f"{hint}shipped: {', '.join(names)}; or give a .yaml file")
+            raise InputError(
+                f"unknown search space `{name_or_path}`", f"{hint}shipped: {', '.join(names)}; or give a .yaml file"
+            )
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise InputError(f"`{path}` is larger than 1 MB", "a search space is a short file")
@@ -123,7 +125,9 @@ class _Reader:
                 self.fault(key_node, name, "given twice")
             elif name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
-                self.fault(key_node, name, "unknown key" + (f"; did you mean `{near[0]}`?" if near else f"; known: {_some(known)}"))
+                self.fault(
+                    key_node, name, "unknown key" + (f"; did you mean `{near[0]}`?" if near else f"; known: {_some(known)}")
+                )
             else:
                 found[name] = value_node
         return found
@@ -182,12 +186,18 @@ class _Reader:
     def range(self, node: Any, name: str) -> list[Value]:
         parts = self.mapping(node, name, ("from", "to", "step"))
         values = {k: self.scalar(v, f"{name}.{k}") for k, v in parts.items()}
-        if not all(isinstance(v, int) and not isinstance(v, bool) for v in values.values()) or not {"from", "to"} <= set(values):
+        if not all(isinstance(v, int) and not isinstance(v, bool) for v in values.values()) or not {"from", "to"} <= set(
+            values
+        ):
             self.fault(node, name, "a range has integers `from`, `to` and, if not 1, `step`")
             return []
         low, high, step = values["from"], values["to"], values.get("step", 1)
         if step < 1 or low > high or (high - low) // step >= MAX_CHOICES:
-            self.fault(node, name, f"`from` {low} `to` {high} `step` {step}: ascending, a step of 1 or more, at most {MAX_CHOICES} values")
+            self.fault(
+                node,
+                name,
+                f"`from` {low} `to` {high} `step` {step}: ascending, a step of 1 or more, at most {MAX_CHOICES} values",
+            )
             return []
         for end in (low, high, low + step):
             try:

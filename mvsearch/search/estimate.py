@@ -1,0 +1,51 @@
+"""The lowest rung: counted costs, predicted latency and estimated top-1 of a candidate, without building it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from mvsearch.accuracy import estimate_top1
+from mvsearch.costs import count
+from mvsearch.search.executor import run_task
+from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.record import Evaluation, Failure, Measurement
+from mvsearch.targets import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateTask:
+    """A batch of candidates for one worker.
+
+    Attributes:
+        specs: the candidates.
+        resolution: side of the image in pixels.
+        predictor: of the target's latency; small plain data.
+    """
+
+    specs: tuple[ArchSpec, ...]
+    resolution: int
+    predictor: Predictor
+
+
+def estimate_many(task: EstimateTask) -> list[Evaluation]:
+    """Estimate a batch; a candidate that fails is a record with its reason among the others."""
+    return [estimate(spec, task.resolution, task.predictor) for spec in task.specs]
+
+
+def estimate(spec: ArchSpec, resolution: int, predictor: Predictor) -> Evaluation:
+    """Everything that is known of a candidate without building it."""
+    start = time.perf_counter()
+
+    def measure(spec: ArchSpec) -> dict[str, Measurement]:
+        return {
+            **count(spec, resolution).measurements(),
+            "latency": predictor.predict(spec, resolution),
+            "top1": estimate_top1(spec, resolution),
+        }
+
+    result = run_task(measure, spec)
+    seconds = time.perf_counter() - start
+    if isinstance(result, Failure):
+        return Evaluation(spec, resolution, {}, failure=result, seconds=seconds)
+    return Evaluation(spec, resolution, result, seconds=seconds)

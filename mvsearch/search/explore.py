@@ -1,0 +1,164 @@
+"""The loop: ask for a generation, have it evaluated, write it down, tell it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mvsearch.search.estimate import EstimateTask, estimate_many
+from mvsearch.search.evolution import GENERATION_SIZE, Proposal
+from mvsearch.search.executor import Executor
+from mvsearch.search.goals import Goals
+from mvsearch.search.pareto import Pair, front, hypervolume
+from mvsearch.search.store import Store
+from mvsearch.search.study import SearchStudy, SpaceExhaustedError
+from mvsearch.spec.record import Evaluation, Failure, Trial
+from mvsearch.spec.space import SearchSpace
+from mvsearch.targets import Predictor
+
+
+class Listener(Protocol):
+    """Hears how a run goes on; the command line draws it."""
+
+    def stage(self, text: str) -> None:
+        """A new part of the work begins."""
+
+    def progress(self, done: int, total: int, best: str) -> None:
+        """So much of the part is done; `best` is the best so far in a few words."""
+
+    def first_front(self, trials: Sequence[Trial], front: Sequence[Trial]) -> None:
+        """An early look at the front while the search goes on."""
+
+
+class Silent:
+    """Hears and says nothing."""
+
+    def stage(self, text: str) -> None:
+        """See `Listener.stage`."""
+
+    def progress(self, done: int, total: int, best: str) -> None:
+        """See `Listener.progress`."""
+
+    def first_front(self, trials: Sequence[Trial], front: Sequence[Trial]) -> None:
+        """See `Listener.first_front`."""
+
+
+@dataclass
+class Explorer:
+    """Explores a space until enough candidates have been evaluated.
+
+    Attributes:
+        space: where candidates come from.
+        goals: objectives and budgets.
+        predictor: of the target's latency.
+        store: where finished trials are written.
+        seed: of the sampler.
+        listener: hears of the progress.
+        first_front_after: number of trials after which the front is shown for the first time.
+    """
+
+    space: SearchSpace
+    goals: Goals
+    predictor: Predictor
+    store: Store
+    seed: int
+    listener: Listener = field(default_factory=Silent)
+    first_front_after: int = 300
+
+    def run(self, trials: int, executors: Sequence[Executor], time_limit: float | None = None) -> list[Trial]:
+        """Evaluate up to `trials` distinct in-budget candidates, those of a resumed run counted in.
+
+        Args:
+            trials: how many.
+            executors: the first one that is ready is used, generation by generation.
+            time_limit: seconds after which no further generation is begun.
+
+        Returns:
+            All finished trials in order; fewer than asked for if the space has no more or the time is up.
+        """
+        finished = self.store.trials()
+        entries = [(t, *self._told(t)) for t in finished]
+        study = SearchStudy(self.space, self.goals.excess, self.seed, entries)
+        start, before = time.monotonic(), len(finished)
+        best = _Best(self.goals)
+        for t in finished:
+            best.add(t)
+        while len(finished) < trials and (time_limit is None or time.monotonic() - start < time_limit):
+            batch = self._ask(study, len(finished), trials)
+            if not batch:
+                break
+            executor = next((e for e in executors if getattr(e, "ready", True)), executors[-1])
+            for trial in self._evaluate(batch, executor):
+                self.store.add(trial)
+                study.tell(trial.number, *self._told(trial))
+                finished.append(trial)
+                best.add(trial)
+                self.listener.progress(len(finished), trials, best.text)
+            if before < self.first_front_after <= len(finished):
+                before = len(finished)
+                self.listener.first_front(finished, self.front(finished))
+        return finished
+
+    def front(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The non-dominated feasible trials, fastest first."""
+        feasible = [t for t in trials if t.feasible]
+        return [feasible[i] for i in front([self.goals.objectives(t.evaluation) for t in feasible])]
+
+    def _ask(self, study: SearchStudy, number: int, trials: int) -> list[tuple[int, Proposal]]:
+        """The rest of the current generation."""
+        index = number // GENERATION_SIZE
+        generation = study.sampler.generation(study.study, index)
+        self.store.set_generation(index, generation.proposed, generation.over_budget, generation.duplicates)
+        batch = []
+        while number + len(batch) < min(trials, (index + 1) * GENERATION_SIZE):
+            try:
+                batch.append(study.ask())
+            except SpaceExhaustedError:
+                break
+        return batch
+
+    def _evaluate(self, batch: Sequence[tuple[int, Proposal]], executor: Executor) -> list[Trial]:
+        """Evaluations of a batch, in the order of the trials."""
+        size = -(-len(batch) // (2 * executor.num_workers)) if executor.num_workers > 1 else 1
+        chunks = [batch[i : i + size] for i in range(0, len(batch), size)]
+        tasks = [EstimateTask(tuple(p.spec for _, p in c), self.goals.resolution, self.predictor) for c in chunks]
+        trials: list[Trial] = []
+        for index, result in executor.map(estimate_many, tasks):
+            evaluations = result
+            if isinstance(result, Failure):
+                evaluations = [Evaluation(p.spec, self.goals.resolution, {}, failure=result) for _, p in chunks[index]]
+            for (number, proposal), evaluation in zip(chunks[index], evaluations, strict=True):  # type: ignore[arg-type]
+                feasible = evaluation.failure is None and self.goals.violation(evaluation) <= 0
+                trials.append(Trial(number, proposal.point, evaluation, feasible, proposal.origin))
+        return sorted(trials, key=lambda t: t.number)
+
+    def _told(self, trial: Trial) -> tuple[Pair | None, float]:
+        if trial.evaluation.failure:
+            return None, 0.0
+        return self.goals.objectives(trial.evaluation), self.goals.violation(trial.evaluation)
+
+
+class _Best:
+    """The best feasible lower bound of top-1 so far, in words."""
+
+    def __init__(self, goals: Goals) -> None:
+        self._goals = goals
+        self._gain = float("-inf")
+        self.text = "none within the budget yet"
+
+    def add(self, trial: Trial) -> None:
+        if trial.feasible and (gain := self._goals.lower_top1(trial.evaluation)) > self._gain:
+            self._gain = gain
+            self.text = f"top-1 >= {gain:.1f} % at {trial.evaluation.measurements['latency'].value:.2f} ms"
+
+
+def hypervolume_trace(trials: Sequence[Trial], goals: Goals, steps: int = 60) -> tuple[tuple[int, float], ...]:
+    """(trials so far, dominated area) along a run; the reference is the worst feasible value of each objective."""
+    feasible = [(t.number, goals.objectives(t.evaluation)) for t in trials if t.feasible]
+    if not feasible:
+        return ()
+    reference = (min(p[0] for _, p in feasible), max(p[1] for _, p in feasible))
+    marks = sorted({round(len(feasible) * k / steps) for k in range(1, steps + 1)} - {0})
+    return tuple((feasible[m - 1][0] + 1, hypervolume([p for _, p in feasible[:m]], reference)) for m in marks)

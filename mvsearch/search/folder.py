@@ -1,0 +1,150 @@
+"""A run's folder: who may write it, what was asked (`run.json`), and where things lie."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mvsearch.errors import InputError
+from mvsearch.spec.run import RUN_SCHEMA_VERSION, RunSettings
+
+RUN_FILE, STORE_FILE, LOCK_FILE, WINNER = "run.json", "trials.sqlite", ".lock", "winner"
+EXTENDABLE = ("trials",)
+"""Settings that a resumed run may change: proposals do not depend on how many there will be."""
+_PACKAGES = ("mvsearch", "torch", "optuna", "ray", "fvcore", "numpy", "coremltools", "onnxruntime", "plotly")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths of a run."""
+
+    path: Path
+
+    @property
+    def store(self) -> Path:
+        """The trials."""
+        return self.path / STORE_FILE
+
+    @property
+    def run_file(self) -> Path:
+        """Settings, versions and the outcome."""
+        return self.path / RUN_FILE
+
+    @property
+    def winner(self) -> Path:
+        """The winner's library entry."""
+        return self.path / WINNER
+
+    def read(self) -> dict[str, Any]:
+        """The content of `run.json`.
+
+        Raises:
+            InputError: not a run folder, or of a schema that this version does not read.
+        """
+        try:
+            data = json.loads(self.run_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise InputError(f"`{self.path}` is not a run folder", f"a run folder holds a readable `{RUN_FILE}`") from None
+        if not isinstance(data, dict) or data.get("schema_version") != RUN_SCHEMA_VERSION:
+            raise InputError(
+                f"`{self.run_file}` is not of run schema {RUN_SCHEMA_VERSION}", "start a new run with another `--out`"
+            )
+        return data
+
+    def write(self, data: dict[str, Any]) -> None:
+        """Replace `run.json` in one step."""
+        temporary = self.run_file.with_suffix(".json.tmp")
+        temporary.write_text(json.dumps({"schema_version": RUN_SCHEMA_VERSION, **data}, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(self.run_file)
+
+    def lock(self) -> AbstractContextManager[Any]:
+        """Keep a second writer out for as long as the context lasts.
+
+        Raises:
+            InputError: another process writes this run.
+        """
+        import filelock
+
+        lock = filelock.FileLock(self.path / LOCK_FILE)
+        try:
+            return lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise InputError(f"another process is writing `{self.path}`", "wait for it, or give another `--out`") from None
+
+
+def open_folder(path: Path, settings: RunSettings, resume: bool) -> RunFolder:
+    """Make a new run's folder, or open one to go on with.
+
+    Raises:
+        InputError: the folder holds something else, or a run and `resume` is off, or a run with other settings;
+            or it cannot be written. Nothing in it is touched then.
+    """
+    folder = RunFolder(path)
+    if folder.run_file.exists():
+        if not resume:
+            raise InputError(f"`{path}` holds a run already", "add `--resume` to go on with it, or give another `--out`")
+        _check_same(folder, settings)
+        return folder
+    if path.exists() and (not path.is_dir() or any(p.name != LOCK_FILE for p in path.iterdir())):
+        raise InputError(
+            f"`{path}` is not empty and holds no run", "give an `--out` that does not exist yet; nothing was changed"
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder `{path}`: {error.strerror}", "give an `--out` that can be written") from None
+    if not os.access(path, os.W_OK):
+        raise InputError(f"cannot write into `{path}`", "give an `--out` that can be written")
+    return folder
+
+
+def _check_same(folder: RunFolder, settings: RunSettings) -> None:
+    stored = RunSettings.from_json(folder.read()["settings"])
+    old, new = stored.to_json(), settings.to_json()
+    differences = [
+        f"{k}: `{_show(old[k])}` then, `{_show(new[k])}` now" for k in old if k not in EXTENDABLE and old[k] != new[k]
+    ]
+    if differences:
+        raise InputError(
+            f"`{folder.path}` was run with other settings:\n  " + "\n  ".join(differences),
+            "resume with the same settings, or give another `--out`",
+        )
+
+
+def _show(value: Any) -> str:
+    return ", ".join(b["text"] for b in value) if isinstance(value, list | tuple) else str(value)
+
+
+def default_path(settings: RunSettings) -> Path:
+    """`reports/BUDGET-TARGET-TIME`, e.g. `reports/2M-params-iphone12-20261121-101500`."""
+    budget = "-".join(b.text.replace(" ", "") for b in settings.budgets)
+    return Path("reports") / f"{budget}-{settings.target}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """(package, version) of what the numbers depend on; Python first."""
+    found = [("python", platform.python_version())]
+    for name in _PACKAGES:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            continue
+    return tuple(found)
+
+
+def machine() -> str:
+    """One line: processor, cores, system."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    except OSError:
+        pass
+    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"

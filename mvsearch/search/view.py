@@ -1,0 +1,83 @@
+"""A run folder as a `RunView`: read from the store alone, for reports during and after a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from mvsearch.accuracy import published_top1
+from mvsearch.search.estimate import estimate
+from mvsearch.search.explore import hypervolume_trace
+from mvsearch.search.final import Verified, front_members
+from mvsearch.search.goals import Goals
+from mvsearch.search.store import Store
+from mvsearch.spec.published import published_networks
+from mvsearch.spec.record import Trial
+from mvsearch.spec.run import PublishedPoint, RunSettings, RunView, SearchCounts
+from mvsearch.targets import Predictor
+
+
+def goals_of(settings: RunSettings) -> Goals:
+    """Objectives and budgets of a run's settings."""
+    return Goals(settings.budgets, settings.confidence, settings.resolution)
+
+
+def published_points(goals: Goals, predictor: Predictor) -> tuple[PublishedPoint, ...]:
+    """Every published MobileViT, evaluated by the models that evaluate the candidates."""
+    points = []
+    for name, spec in published_networks().items():
+        evaluation = estimate(spec, goals.resolution, predictor)
+        feasible = evaluation.failure is None and goals.excess(spec) <= 0 and goals.violation(evaluation) <= 0
+        points.append(PublishedPoint(name, evaluation, feasible, published_top1(name)))
+    return tuple(points)
+
+
+def search_counts(store: Store, trials: Sequence[Trial]) -> SearchCounts:
+    """How many proposals went where."""
+    proposed, over_budget, duplicates = store.screened()
+    return SearchCounts(
+        proposed=proposed,
+        over_budget=over_budget,
+        duplicates=duplicates,
+        evaluated=len(trials),
+        feasible=sum(t.feasible for t in trials),
+        failed=sum(t.evaluation.failure is not None for t in trials),
+    )
+
+
+def run_view(
+    settings: RunSettings,
+    record: dict[str, Any],
+    store: Store,
+    trials: Sequence[Trial],
+    verified: Verified,
+    predictor: Predictor,
+) -> RunView:
+    """All that a report shows.
+
+    Args:
+        settings: what was asked.
+        record: content of `run.json`.
+        store: the run's store.
+        trials: all finished trials.
+        verified: the front.
+        predictor: of the target's latency.
+    """
+    goals = goals_of(settings)
+    return RunView(
+        settings=replace(settings, trials=max(settings.trials, len(trials))),
+        command=record["command"],
+        target_note=record["target_note"],
+        trials=tuple(trials),
+        front=front_members(verified.members, goals) if verified.members else (),
+        winner=record.get("winner"),
+        struck=verified.struck,
+        published=published_points(goals, predictor),
+        counts=search_counts(store, trials),
+        hypervolume=hypervolume_trace(trials, goals),
+        versions=tuple((str(a), str(b)) for a, b in record["versions"]),
+        machine=record["machine"],
+        seconds=record["seconds"],
+        finished=record["finished"],
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class MvsearchError(Exception):
     """An error that is shown to the user without a traceback.
@@ -40,9 +42,25 @@ class SpaceError(InputError):
 
 
 class NoCandidateError(MvsearchError):
-    """No candidate of the space keeps the budget (exit code 3); the message shows the nearest ones."""
+    """No candidate of the space keeps the budget (exit code 3).
+
+    Args:
+        message: what was not found.
+        hint: what to do next.
+        nearest: evaluations of the candidates that come nearest, for the command line to show.
+        budgets: that were asked for.
+        confidence: with which a predicted budget had to be met.
+    """
 
     exit_code = 3
+
+    def __init__(
+        self, message: str, hint: str = "", nearest: tuple[Any, ...] = (), budgets: tuple[Any, ...] = (), confidence: float = 0.8
+    ) -> None:
+        super().__init__(message, hint)
+        self.nearest = nearest
+        self.budgets = budgets
+        self.confidence = confidence
 
 
 class TargetError(InputError):

@@ -77,17 +77,14 @@ def verify_front(
         seed: of the initial weights.
         listener: hears of the progress.
     """
-    known = store.verified()
     while True:
-        candidates = [_latest(t, known) for t in trials if t.feasible]
-        alive = [t for t in candidates if t.evaluation.failure is None]
-        members = [alive[i] for i in front([goals.objectives(t.evaluation) for t in alive])]
-        members = [members[i] for i in _thin(members, goals)]
+        front_now = verified_so_far(trials, goals, store)
+        members = front_now.members
         converted = {t.number for t in _to_convert(members, goals)}
         todo = [t for t in members if _missing(t, t.number in converted)]
         if not todo:
-            struck = tuple(e for e in known.values() if e.failure)
-            return Verified(tuple(members), struck)
+            return front_now
+        struck = len(front_now.struck)
         listener.stage(f"verifying {len(todo)} members of the front: build, count, run" + (", convert" if converted else ""))
         tasks = [VerifyTask(t.evaluation, target, t.number in converted, seed) for t in todo]
         for done, (index, result) in enumerate(executor.map(verify, tasks), start=1):
@@ -98,8 +95,16 @@ def verify_front(
                 else result
             )
             store.set_verified(evaluation)
-            known[evaluation.arch_id] = evaluation
-            listener.progress(done, len(todo), f"{sum(e.failure is not None for e in known.values())} struck off")
+            struck += evaluation.failure is not None
+            listener.progress(done, len(todo), f"{struck} struck off")
+
+
+def verified_so_far(trials: Sequence[Trial], goals: Goals, store: Store) -> Verified:
+    """The front by what the store holds, verified or not yet."""
+    known = store.verified()
+    alive = [t for t in (_latest(t, known) for t in trials if t.feasible) if t.evaluation.failure is None]
+    members = [alive[i] for i in front([goals.objectives(t.evaluation) for t in alive])]
+    return Verified(tuple(members[i] for i in _thin(members, goals)), tuple(e for e in known.values() if e.failure))
 
 
 def _latest(trial: Trial, known: dict[str, Evaluation]) -> Trial:

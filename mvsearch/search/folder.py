@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import metadata
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mvsearch.errors import InputError
+from mvsearch.spec.budget import Budget
 from mvsearch.spec.run import RUN_SCHEMA_VERSION, RunSettings
 
 RUN_FILE, STORE_FILE, LOCK_FILE, WINNER = "run.json", "trials.sqlite", ".lock", "winner"
@@ -122,10 +125,10 @@ def _show(value: Any) -> str:
     return ", ".join(b["text"] for b in value) if isinstance(value, list | tuple) else str(value)
 
 
-def default_path(settings: RunSettings) -> Path:
-    """`reports/BUDGET-TARGET-TIME`, e.g. `reports/2M-params-iphone12-20261121-101500`."""
-    budget = "-".join(b.text.replace(" ", "") for b in settings.budgets)
-    return Path("reports") / f"{budget}-{settings.target}-{time.strftime('%Y%m%d-%H%M%S')}"
+def choose_path(budgets: Sequence[Budget], target: str) -> Path:
+    """A new `reports/BUDGET-TARGET-TIME`, e.g. `reports/2M-params-iphone12-20261121-101500`."""
+    budget = "-".join(re.sub(r"[^\w.]+", "-", b.text) for b in budgets)
+    return Path("reports") / f"{budget}-{target}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def versions() -> tuple[tuple[str, str], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import optuna
@@ -35,7 +36,7 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
 def _distribution(d: Dimension) -> BaseDistribution:
     choices = d.choices
     if d.ordered and len(choices) > 1 and all(isinstance(c, int) for c in choices):
-        steps = {int(b) - int(a) for a, b in zip(choices, choices[1:], strict=False)}
+        steps = {int(b) - int(a) for a, b in pairwise(choices)}
         if len(steps) == 1:
             return IntDistribution(int(choices[0]), int(choices[-1]), step=steps.pop())
     return CategoricalDistribution(choices)

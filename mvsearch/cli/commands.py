@@ -1,0 +1,178 @@
+"""The commands. Each reads its options, calls the library and prints what comes back."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from mvsearch.errors import InputError, NoCandidateError
+
+BUDGET_HELP = "Upper limits: `2M-params`, `600M-macs`, `1.2G-flops`, `5ms`, `4MB`; repeatable, or separated by commas."
+
+
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Neural architecture search and scaling explorer for MobileViT-family networks."""
+    if version:
+        import mvsearch
+
+        print(mvsearch.__version__)
+        raise typer.Exit
+
+
+def run(
+    budget: Annotated[list[str], typer.Option("--budget", "-b", help=BUDGET_HELP)],
+    target: Annotated[str, typer.Option("--target", "-t", help="Device; `mvsearch targets` lists them.")] = "iphone12",
+    space: Annotated[str, typer.Option("--space", help="Search space: a name of `mvsearch spaces`, or a YAML file.")] = "mobilevit",
+    trials: Annotated[int, typer.Option("--trials", help="Distinct in-budget candidates to evaluate.")] = 3000,
+    time_limit: Annotated[Optional[str], typer.Option("--time-limit", help="End the search after `90s`, `10m` or `2h`.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same proposals.")] = 0,
+    confidence: Annotated[
+        float, typer.Option("--confidence", help="With which a predicted budget is met and top-1 reaches its lower bound.")
+    ] = 0.8,
+    resolution: Annotated[Optional[int], typer.Option("--resolution", help="Image side in pixels; the space's by default.")] = None,
+    workers: Annotated[Optional[int], typer.Option("--workers", help="Ray workers; one per core by default.")] = None,
+    in_process: Annotated[bool, typer.Option("--in-process", help="Evaluate in this process, without Ray.")] = False,
+    address: Annotated[Optional[str], typer.Option("--address", help="A running Ray cluster.")] = None,
+    out: Annotated[Optional[Path], typer.Option("--out", help="Run folder; reports/BUDGET-TARGET-TIME by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Search for the networks that keep a budget; verify them, export the best, write the report."""
+    from mvsearch.cli.output import TerminalListener
+    from mvsearch.search.folder import choose_path
+    from mvsearch.spec.budget import parse_budgets
+
+    budgets = parse_budgets(budget)
+    if in_process and (workers is not None or address is not None):
+        raise InputError("`--in-process` with `--workers` or `--address`", "either evaluate here, or on Ray workers")
+    if resume and out is None:
+        raise InputError("`--resume` needs `--out`", "name the folder of the run to go on with")
+    limit = _seconds(time_limit)
+    folder = out or choose_path(budgets, target)
+    from mvsearch.api import search
+
+    listener = TerminalListener(confidence)
+    try:
+        result = search(
+            budget, target, space=space, trials=trials, time_limit=limit, seed=seed, confidence=confidence, resolution=resolution,
+            workers=workers, in_process=in_process, address=address, out=folder, resume=resume,
+            command=shlex.join(["mvsearch", *sys.argv[1:]]), listener=listener,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        again = shlex.join(["mvsearch", *_resuming(sys.argv[1:], folder)])
+        listener.note(f"\ninterrupted; what was finished is saved in `{folder}`. To go on:\n  {again}")
+        raise
+    finally:
+        listener.close()
+    from mvsearch.report.table import print_front
+
+    print_front(result.view)
+    print(f"\nreport  {result.folder / 'report.html'}\nwinner  {result.folder / 'winner'}")
+
+
+def describe(
+    network: Annotated[str, typer.Argument(help="A published name, a JSON file, or a library entry's folder.")],
+    target: Annotated[str, typer.Option("--target", "-t", help="Device for the latency.")] = "iphone12",
+    resolution: Annotated[Optional[int], typer.Option("--resolution", help="Image side in pixels; 256 by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Show one network: its costs, predicted latency and estimated top-1, and where they go."""
+    from mvsearch.api import describe as describe_network
+
+    found = describe_network(network, target, resolution)
+    if as_json:
+        print(json.dumps(_json(found), indent=2))
+        return
+    from mvsearch.costs import lower
+    from mvsearch.report.network import render_network
+    from mvsearch.report.table import print_renderable
+
+    e = found.evaluation
+    print_renderable(render_network(found.name, e, lower(e.spec, e.resolution)))
+
+
+def _json(found: Any) -> dict[str, Any]:
+    from mvsearch.spec.arch import to_json
+
+    e = found.evaluation
+    return {
+        "name": found.name,
+        "arch_id": e.arch_id,
+        "resolution": e.resolution,
+        **{metric: m.to_json() for metric, m in e.measurements.items()},
+        "arch": to_json(e.spec),
+    }
+
+
+def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Rebuild a run's tables, pictures and page from its store."""
+    from mvsearch.api import rebuild_report
+    from mvsearch.report.table import print_front
+
+    view = rebuild_report(folder)
+    print_front(view)
+    print(f"\nreport  {folder / 'report.html'}")
+
+
+def spaces() -> None:
+    """List the shipped search spaces."""
+    from mvsearch.report.listing import print_listing
+    from mvsearch.spec.space_file import shipped_spaces, spaces_folder
+
+    rows = [(s.name, f"{s.num_points:.1e}", str(len(s.published_points())), s.description) for s in shipped_spaces().values()]
+    print_listing(("space", "points", "published in it", "what it is"), rows)
+    print(f"files: {spaces_folder()}", file=sys.stderr)
+
+
+def targets() -> None:
+    """List the targets and what works here."""
+    from mvsearch.report.listing import print_listing
+    from mvsearch.targets import get_target, target_names
+
+    rows = []
+    for name in target_names():
+        target = get_target(name)
+        here = target.capability()
+        rows.append((name, here.status, target.describe(), "; ".join(t for t in (here.reason, here.fix) if t)))
+    print_listing(("target", "here", "latency", "why, and what to do"), rows)
+
+
+def networks() -> None:
+    """List the published networks with their costs at 256 pixels."""
+    from mvsearch.accuracy import published_top1
+    from mvsearch.costs import count
+    from mvsearch.report.listing import print_listing
+    from mvsearch.spec.published import DEFAULT_RESOLUTION, published_networks
+
+    rows = []
+    for name, spec in published_networks().items():
+        costs, top1 = count(spec, DEFAULT_RESOLUTION), published_top1(name)
+        blocks = " ".join(spec.blocks)
+        rows.append((name, spec.arch_id, f"{costs.params:,}", f"{costs.macs:,}", f"{top1.value:.1f} %" if top1 else "", blocks))
+    print_listing(("network", "arch_id", "params", "MACs", "top-1, published", "blocks"), rows)
+
+
+def _seconds(text: str | None) -> float | None:
+    """`90s`, `10m`, `2h` -> seconds."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise InputError(f"`--time-limit` is `{text}`", "a time above zero such as `90s`, `10m` or `2h`")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, None: 1}[match[2]]
+
+
+def _resuming(arguments: list[str], folder: Path) -> list[str]:
+    """The same command, going on in the folder."""
+    given = any(a == "--out" or a.startswith("--out=") for a in arguments)
+    return [*arguments, *([] if given else ["--out", str(folder)]), *([] if "--resume" in arguments else ["--resume"])]
+
+
+__all__ = ["NoCandidateError", "describe", "networks", "report", "root", "run", "spaces", "targets"]

@@ -1,0 +1,49 @@
+"""The command line: parses, calls, prints. No logic; heavy libraries are loaded by what it calls."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Any
+
+import typer
+
+from mvsearch.cli import commands
+from mvsearch.cli.output import print_error
+
+app = typer.Typer(
+    name="mvsearch",
+    help="Neural architecture search and scaling explorer for MobileViT-family networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.callback()(commands.root)
+for command in (commands.run, commands.describe, commands.report, commands.spaces, commands.targets, commands.networks):
+    app.command()(command)
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run a command; every foreseen error is one message and an exit code, never a traceback."""
+    from mvsearch.errors import MvsearchError
+
+    # A polite kill ends like Ctrl-C: what is finished is saved.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except MvsearchError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt

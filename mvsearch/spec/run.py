@@ -123,6 +123,7 @@ class RunView:
         machine: one line.
         seconds: wall clock of the run so far.
         finished: whether the run came to its end.
+        reference_point: (lower bound of top-1 in %, latency in ms) from which the hypervolume is measured.
     """
 
     settings: RunSettings
@@ -139,6 +140,7 @@ class RunView:
     machine: str
     seconds: float
     finished: bool
+    reference_point: tuple[float, float] | None = None
 
     @property
     def winning_member(self) -> FrontMember | None:

@@ -1,0 +1,204 @@
+"""`trials.csv` and `front.csv`: one row per network, every column documented in `COLUMNS`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mvsearch.report.words import flags_of, head_text, patch_text
+from mvsearch.spec.arch import (
+    SWITCHES,
+    ArchSpec,
+    ConvStem,
+    ExpandHead,
+    Head,
+    InvertedResidualStage,
+    MobileViTStage,
+    MobileViTV2Stage,
+    PoolHead,
+    Stage,
+)
+from mvsearch.spec.record import Evaluation, Trial
+from mvsearch.spec.run import RunSettings, RunView
+
+NUM_STAGES = 5
+_COUNTED = {
+    "params": "parameters, counted",
+    "macs": "multiply-accumulates at batch size 1, counted",
+    "flops": "floating-point operations, 2 x MACs, counted",
+    "activations": "output elements of convolutions and linear layers, counted",
+    "weight_bytes": "bytes of weights at float16, batch norm folded, counted",
+    "peak_memory": "bytes of live activations at float16 in the hungriest operation, counted",
+}
+_UNCERTAIN = {"latency": ("latency_ms", "latency on the target in ms"), "top1": ("top1", "ImageNet top-1 in %")}
+
+_FIRST = (
+    ("arch_id", "content hash of the network, the same in every file and run"),
+    ("number", "number of the trial, from 0"),
+    ("role", "winner, tied (with the winner), front, struck (off the front), candidate, over (a latency budget), failed"),
+    ("feasible", "1 if every budget is kept with the run's confidence, else 0"),
+    ("lower_top1", "lower bound of top-1 in % at the run's confidence: what the search maximises"),
+    ("probability_in_budget", "probability that the latency budgets are kept; 1 if only counted metrics are limited"),
+)
+_LAST = (
+    ("stem", "channels of the stem"),
+    ("head", "pool, or expand RATIO max CHANNELS"),
+    ("activation", "activation function"),
+    ("num_classes", "outputs of the classifier"),
+    ("in_channels", "channels of the image"),
+    ("resolution", "side of the square image in pixels"),
+    ("origin", "where the proposal came from: published, random, mutation, crossover, ..."),
+    ("rung", "how far the candidate got: estimated, built, converted, measured, trained"),
+    ("flags", "claims attached to the numbers, `metric: flag`, separated by `; `"),
+    ("failure", "why the candidate failed, `kind: message`"),
+)
+_KNOBS = (
+    ("block", "block of stage {i}: mv2, v1, v2, v3-v1, v3-v2, or v1+/v2+ and the letters of MobileViTv3's changes"),
+    ("c", "channels of stage {i}"),
+    ("e", "expansion ratio of stage {i}"),
+    ("n", "inverted residuals in stage {i}; empty where it has a transformer"),
+    ("s", "stride of stage {i}"),
+    ("d", "transformer width of stage {i}"),
+    ("L", "transformer layers of stage {i}"),
+    ("heads", "attention heads of stage {i}; empty for the single context of v2"),
+    ("ffn", "feed-forward ratio of stage {i}"),
+    ("patch", "patch of stage {i}, height x width in pixels of its map"),
+)
+
+
+def _uncertain_columns() -> Iterator[tuple[str, str]]:
+    for column, what in _UNCERTAIN.values():
+        yield column, f"{what}; its kind is in {column}_kind"
+        yield f"{column}_low", f"lower end of its interval at {column}_level"
+        yield f"{column}_high", "upper end of its interval"
+        yield f"{column}_level", "coverage that the interval is meant to have"
+        yield f"{column}_kind", "predicted, estimated, measured or published"
+
+
+COLUMNS: tuple[tuple[str, str], ...] = (
+    *_FIRST,
+    *_uncertain_columns(),
+    *_COUNTED.items(),
+    ("blocks", "blocks of the transformer stages in order"),
+    *((f"{name}{i}", what.format(i=i)) for name, what in _KNOBS for i in range(1, NUM_STAGES + 1)),
+    *_LAST,
+)
+"""(column, meaning) of both files, in order."""
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows under the documented columns; what a row lacks stays empty."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [name for name, _ in COLUMNS], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def trial_rows(view: RunView) -> Iterator[dict[str, Any]]:
+    """One row per trial, in order."""
+    roles = _roles(view)
+    for trial in view.trials:
+        yield {**evaluation_row(trial.evaluation, view.settings), **_trial_cells(trial, roles)}
+
+
+def front_rows(view: RunView) -> Iterator[dict[str, Any]]:
+    """One row per member of the front, fastest first, at the highest rung that it reached."""
+    roles = _roles(view)
+    trials = {t.number: t for t in view.trials}
+    for member in view.front:
+        row = evaluation_row(member.evaluation, view.settings)
+        trial = trials.get(member.trial)
+        row |= _trial_cells(trial, roles) if trial else {"role": roles.get(member.evaluation.arch_id, "front"), "feasible": 1}
+        row |= {
+            "number": member.trial,
+            "lower_top1": _number(member.lower_top1),
+            "probability_in_budget": _number(member.probability_in_budget),
+        }
+        yield row
+
+
+def _roles(view: RunView) -> dict[str, str]:
+    roles = {e.arch_id: "struck" for e in view.struck}
+    roles |= {m.evaluation.arch_id: "tied" if m.tied else "front" for m in view.front}
+    return roles | ({view.winner: "winner"} if view.winner else {})
+
+
+def _trial_cells(trial: Trial, roles: Mapping[str, str]) -> dict[str, Any]:
+    plain = "failed" if trial.evaluation.failure else "candidate" if trial.feasible else "over"
+    return {
+        "number": trial.number,
+        "role": roles.get(trial.evaluation.arch_id, plain),
+        "feasible": int(trial.feasible),
+        "origin": trial.origin,
+    }
+
+
+def evaluation_row(evaluation: Evaluation, settings: RunSettings) -> dict[str, Any]:
+    """Every number and knob of one candidate."""
+    spec, numbers = evaluation.spec, evaluation.measurements
+    row: dict[str, Any] = {"arch_id": spec.arch_id, "resolution": evaluation.resolution, "rung": evaluation.rung}
+    row |= {metric: int(numbers[metric].value) for metric in _COUNTED if metric in numbers}
+    for metric, (column, _) in _UNCERTAIN.items():
+        if (m := numbers.get(metric)) is not None:
+            ends = {f"{column}_low": m.low, f"{column}_high": m.high, f"{column}_level": m.level}
+            row |= {column: _number(m.value), f"{column}_kind": m.kind} | {k: _number(v) for k, v in ends.items()}
+    if "top1" in numbers:
+        row["lower_top1"] = _number(numbers["top1"].quantile(1 - settings.confidence))
+    if "latency" in numbers:
+        limits = [b.limit for b in settings.budgets if not b.is_counted]
+        row["probability_in_budget"] = _number(min((numbers["latency"].probability_at_most(x) for x in limits), default=1))
+    failure = evaluation.failure
+    row |= {"flags": "; ".join(flags_of(evaluation)), "failure": f"{failure.kind}: {failure.message}" if failure else ""}
+    return row | spec_cells(spec)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.7g}"
+
+
+def spec_cells(spec: ArchSpec) -> dict[str, Any]:
+    """The architecture in columns; `spec_of_row` reads it back.
+
+    Stages beyond the documented columns are not written; every network of the family has five.
+    """
+    cells: dict[str, Any] = {
+        "blocks": " ".join(spec.blocks), "stem": spec.stem.channels, "head": head_text(spec.head),
+        "activation": spec.activation, "num_classes": spec.num_classes, "in_channels": spec.in_channels,
+    }  # fmt: skip
+    for i, stage in enumerate(spec.stages[:NUM_STAGES], start=1):
+        cells |= {f"block{i}": stage.block, f"c{i}": stage.channels, f"e{i}": f"{stage.expansion:g}"}
+        if isinstance(stage, InvertedResidualStage):
+            cells |= {f"n{i}": stage.num_blocks, f"s{i}": stage.stride}
+            continue
+        cells |= {f"s{i}": 2, f"d{i}": stage.dim, f"L{i}": stage.depth, f"ffn{i}": f"{stage.ffn_ratio:g}"}
+        cells[f"patch{i}"] = patch_text(stage.patch)
+        if isinstance(stage, MobileViTStage):
+            cells[f"heads{i}"] = stage.heads
+    return cells
+
+
+def spec_of_row(row: Mapping[str, str]) -> ArchSpec:
+    """The architecture that a row of either file describes."""
+    stages = tuple(_stage(row, str(i)) for i in range(1, NUM_STAGES + 1) if row.get(f"block{i}"))
+    head: Head = PoolHead()
+    if row["head"] != "pool":
+        _, ratio, _, channels = row["head"].split()
+        head = ExpandHead(int(ratio), int(channels))
+    return ArchSpec(
+        ConvStem(int(row["stem"])), stages, head, row["activation"], int(row["num_classes"]), int(row["in_channels"])
+    )
+
+
+def _stage(row: Mapping[str, str], i: str) -> Stage:
+    block, channels, expansion = row[f"block{i}"], int(row[f"c{i}"]), float(row[f"e{i}"])
+    if block == "mv2":
+        return InvertedResidualStage(channels, expansion, int(row[f"n{i}"]), int(row[f"s{i}"]))
+    height, _, width = row[f"patch{i}"].partition("x")
+    dim, depth, ffn, patch = int(row[f"d{i}"]), int(row[f"L{i}"]), float(row[f"ffn{i}"]), (int(height), int(width))
+    letters = {"v3-v1": "ABCD", "v3-v2": "CD"}.get(block, block.partition("+")[2])
+    switches = {name: letter in letters for letter, name in zip("ABCD", SWITCHES, strict=True)}
+    if row[f"heads{i}"]:
+        return MobileViTStage(channels, dim, depth, expansion, int(row[f"heads{i}"]), ffn, patch, **switches)
+    return MobileViTV2Stage(channels, dim, depth, expansion, ffn, patch, switches["concat_local"], switches["residual"])

@@ -1,0 +1,224 @@
+"""Numbers and networks in words: one wording for the terminal, the page and the pictures."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+
+from mvsearch.spec.arch import (
+    ArchSpec,
+    ConvStem,
+    ExpandHead,
+    InvertedResidualStage,
+    MobileViTStage,
+    MobileViTV2Stage,
+    PoolHead,
+)
+from mvsearch.spec.budget import format_count, format_value
+from mvsearch.spec.record import Evaluation, Measurement
+
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|px|MB|[GMk])\b|%)")
+METRIC_NAMES = {
+    "params": "parameters",
+    "macs": "MACs",
+    "flops": "FLOPs",
+    "activations": "activations",
+    "weight_bytes": "weights, float16",
+    "peak_memory": "peak activation memory, float16",
+    "latency": "latency",
+    "top1": "ImageNet top-1",
+}
+"""How a metric is called in tables, in the order in which tables show them."""
+
+KIND_MEANINGS = {
+    "counted": "exact: added up from the architecture, operation by operation; no uncertainty",
+    "predicted": "latency from a model fitted on published measurements of other networks; not measured",
+    "estimated": "accuracy from a regression on published networks; this network was not trained",
+    "measured": "timed on the target, on this machine or on a device attached to it",
+    "published": "reported by the authors of the network; not reproduced here",
+}
+
+
+def bare_value(metric: str, value: float) -> str:
+    """The number without its unit, for a column whose head states it; counts keep their prefix."""
+    if metric == "latency":
+        return f"{value:.2f}" if value < 99.5 else f"{value:.0f}"
+    if metric == "top1":
+        return f"{value:.1f}"
+    if metric in ("weight_bytes", "peak_memory"):
+        return f"{value / 1e6:.2f}"
+    return format_count(value)
+
+
+def exact_value(metric: str, value: float) -> str:
+    """The number with its unit; counts in full."""
+    if metric in ("params", "macs", "flops", "activations"):
+        return f"{value:,.0f}"
+    return format_value(metric, value)
+
+
+def has_interval(m: Measurement) -> bool:
+    """Whether the number comes with an interval of some width."""
+    return m.low is not None and m.high is not None and m.high > m.low
+
+
+def half_width(m: Measurement) -> float | None:
+    """Half the interval if the value is its middle (to 5 % of its width), else None."""
+    if m.low is None or m.high is None or m.scale == "log":
+        return None
+    middle, width = (m.low + m.high) / 2, m.high - m.low
+    return width / 2 if abs(m.value - middle) <= 0.05 * width else None
+
+
+def short_text(m: Measurement) -> str:
+    """Value and interval without unit: `72.3 ±2.4` or `3.12 (1.64-5.93)`."""
+    value = bare_value(m.metric, m.value)
+    if m.low is None or m.high is None or not has_interval(m):
+        return value
+    half = half_width(m)
+    if half is not None:
+        return f"{value} ±{half:.1f}"
+    return f"{value} ({bare_value(m.metric, m.low)}-{bare_value(m.metric, m.high)})"
+
+
+def interval_text(m: Measurement) -> str:
+    """`1.64 to 5.93`; empty for a number without uncertainty."""
+    if m.low is None or m.high is None or not has_interval(m):
+        return ""
+    return f"{bare_value(m.metric, m.low)} to {bare_value(m.metric, m.high)}"
+
+
+def level_text(m: Measurement) -> str:
+    """`90 %`, or empty."""
+    return f"{m.level:.0%}".replace("%", " %") if m.level else ""
+
+
+def kind_text(m: Measurement) -> str:
+    """`predicted on iphone12`, `counted`, `estimated`."""
+    return f"{m.kind} on {m.target}" if m.target else m.kind
+
+
+def full_text(m: Measurement) -> str:
+    """Value, unit, interval and kind: `3.12 ms (90 %: 1.64 to 5.93), predicted on iphone12`."""
+    value = format_value(m.metric, m.value)
+    if has_interval(m):
+        value += f" ({level_text(m)}: {interval_text(m)})" if m.level else f" ({interval_text(m)})"
+    return f"{value}, {kind_text(m)}"
+
+
+def common_kind(evaluations: list[Evaluation], metric: str) -> str:
+    """The one kind that this metric has in all of them; `mixed` for several, empty for none."""
+    kinds = {e.measurements[metric].kind for e in evaluations if metric in e.measurements}
+    return kinds.pop() if len(kinds) == 1 else "mixed" if kinds else ""
+
+
+def flags_of(evaluation: Evaluation) -> tuple[str, ...]:
+    """`metric: flag` for every claim attached to one of its numbers."""
+    return tuple(f"{m.metric}: {flag}" for m in evaluation.measurements.values() for flag in m.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    """One stem, stage or head in text; a knob that the part lacks is empty."""
+
+    part: str
+    block: str
+    channels: str
+    expansion: str = ""
+    blocks: str = ""
+    dim: str = ""
+    depth: str = ""
+    heads: str = ""
+    ffn: str = ""
+    patch: str = ""
+
+
+PART_HEADINGS = ("", "block", "width", "expansion", "blocks", "d", "L", "heads", "FFN", "patch")
+"""Column heads that go with the fields of `PartRow`."""
+
+
+def part_rows(spec: ArchSpec) -> tuple[PartRow, ...]:
+    """The whole configuration, part by part from stem to head."""
+    rows = [
+        PartRow("stem", f"{spec.stem.kind} 3x3" if isinstance(spec.stem, ConvStem) else spec.stem.kind, str(spec.stem.channels))
+    ]
+    for number, stage in enumerate(spec.stages, start=1):
+        row = PartRow(f"stage {number}", stage.block, str(stage.channels), f"{stage.expansion:g}")
+        match stage:
+            case InvertedResidualStage():
+                row = PartRow(row.part, row.block, row.channels, row.expansion, blocks=str(stage.num_blocks))
+            case MobileViTStage() | MobileViTV2Stage():
+                heads = str(stage.heads) if isinstance(stage, MobileViTStage) else ""
+                row = PartRow(
+                    row.part, row.block, row.channels, row.expansion, "", str(stage.dim), str(stage.depth),
+                    heads, f"{stage.ffn_ratio:g}", patch_text(stage.patch),
+                )  # fmt: skip
+        rows.append(row)
+    rows.append(PartRow("head", spec.head.kind, str(spec.head.width(spec.stages[-1].channels))))
+    return tuple(rows)
+
+
+def patch_text(patch: tuple[int, int]) -> str:
+    """`2x2`: height x width."""
+    return f"{patch[0]}x{patch[1]}"
+
+
+def head_text(head: ExpandHead | PoolHead) -> str:
+    """`pool`, or `expand 4 max 960`."""
+    return f"expand {head.ratio} max {head.max_channels}" if isinstance(head, ExpandHead) else head.kind
+
+
+FAMILY_NAMES = {"v1": "MobileViT v1", "v2": "MobileViTv2", "v3": "MobileViTv3", "other": "other"}
+FAMILIES = (("mobilevitv3_", "v3"), ("mobilevitv2_", "v2"), ("mobilevit_", "v1"))
+
+
+def family_of(name: str) -> str:
+    """`v1`, `v2`, `v3`, or `other`, by the published name."""
+    return next((family for prefix, family in FAMILIES if name.startswith(prefix)), "other")
+
+
+def short_name(name: str) -> str:
+    """A label for a plot: `v3-XXS-L2`, `v2-0.5`, `v1-S p8,4,2`; other names stay as they are."""
+    for prefix, family in FAMILIES:
+        if name.startswith(prefix):
+            size, _, patches = name[len(prefix) :].partition("@patch=")
+            return f"{family}-{size.upper().replace('_', '-')}" + (f" p{patches}" if patches else "")
+    return name
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """`1 network`, `2,000 networks`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def sentence(text: str) -> str:
+    """The text with a full stop, for where another sentence follows."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def escape(text: object) -> str:
+    """Text as it may stand in HTML, between tags or within a quoted attribute; a number keeps its unit on its line."""
+    return _BEFORE_UNIT.sub("\u00a0", html.escape(str(text), quote=True))
+
+
+def config_vectors(spec: ArchSpec) -> tuple[str, ...]:
+    """The configuration in one row: blocks, stem, widths, expansions, mv2 blocks, d, L, heads, FFN, patches, head.
+
+    Values of several stages are joined by spaces, first stage first; `-` where a stage lacks the knob.
+    """
+    transformers = spec.transformer_stages
+    heads = [str(s.heads) if isinstance(s, MobileViTStage) else "-" for s in transformers]
+    return (
+        " ".join(spec.blocks),
+        str(spec.stem.channels),
+        " ".join(str(s.channels) for s in spec.stages),
+        " ".join(f"{s.expansion:g}" for s in spec.stages),
+        " ".join(str(s.num_blocks) for s in spec.stages if isinstance(s, InvertedResidualStage)),
+        " ".join(str(s.dim) for s in transformers),
+        " ".join(str(s.depth) for s in transformers),
+        " ".join(heads),
+        " ".join(f"{s.ffn_ratio:g}" for s in transformers),
+        " ".join(patch_text(s.patch) for s in transformers),
+        head_text(spec.head),
+    )

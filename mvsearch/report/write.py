@@ -1,0 +1,52 @@
+"""A run's files: CSV, page and pictures, each complete or not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mvsearch.report.csv import front_rows, trial_rows, write_csv
+from mvsearch.report.page import render_page
+from mvsearch.report.picture import draw_pictures
+from mvsearch.spec.run import RunView
+
+REPORT_FILES = ("trials.csv", "front.csv", "report.html", "pareto.svg", "pareto.png")
+
+
+def write_report(view: RunView, folder: Path) -> tuple[Path, ...]:
+    """Write `trials.csv`, `front.csv`, `report.html`, `pareto.svg` and `pareto.png` into an existing folder.
+
+    Every file is written beside its place and then moved there, so that a reader, or a run that is killed,
+    never meets half a file. The pictures are left out while there is nothing to draw.
+
+    Returns:
+        The files written.
+    """
+    written = [
+        _replace(folder / "trials.csv", lambda path: write_csv(path, trial_rows(view))),
+        _replace(folder / "front.csv", lambda path: write_csv(path, front_rows(view))),
+        _replace(folder / "report.html", lambda path: path.write_text(render_page(view), encoding="utf-8")),
+    ]
+    if view.front or view.published:
+        svg, png = folder / "pareto.svg", folder / "pareto.png"
+        drafts = (_draft(svg), _draft(png))
+        try:
+            draw_pictures(view, drafts)
+            written += [draft.replace(path) for draft, path in zip(drafts, (svg, png), strict=True)]
+        finally:
+            for draft in drafts:
+                draft.unlink(missing_ok=True)
+    return tuple(written)
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.draft{path.suffix}")
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> Path:
+    draft = _draft(path)
+    try:
+        write(draft)
+        return draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,93 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from mvsearch.costs import lower
+from mvsearch.report import print_front, print_renderable, render_nearest, render_network
+from mvsearch.report.nearest import excess
+from mvsearch.report.select import MAX_FRONT_ROWS, shown_members, staircase, thinned
+from mvsearch.spec.budget import parse_budgets
+from mvsearch.spec.published import network
+from tests.report.sample import NOTE, invented_evaluation, synthetic_view
+
+
+def piped(encoding="utf-8"):
+    raw = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(raw, encoding=encoding, write_through=True))
+    return console, lambda: raw.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("budgets", ["2M-params", "2M-params,5ms"])
+def test_front_fits_100_columns_and_is_plain_in_a_pipe(budgets):
+    console, text = piped()
+    print_front(synthetic_view(budgets=budgets), console)
+    assert "\x1b" not in text()
+    assert max(map(len, text().splitlines())) <= 100
+
+
+def test_front_marks_roles_and_kinds_without_colour():
+    view = synthetic_view(budgets="2M-params,5ms")
+    console, text = piped()
+    print_front(view, console)
+    out = text()
+    assert f"{view.winner} winner" in out
+    assert any(f"{m.evaluation.arch_id} tied" in out for m in view.front if m.tied)
+    for word in ("estimated", "predicted", "counted", "P(in", "published networks:"):
+        assert word in out, word
+    assert NOTE in " ".join(out.split())
+
+
+def test_probability_is_shown_only_with_a_latency_budget_and_authors_are_quoted():
+    console, text = piped()
+    print_front(synthetic_view(), console)
+    assert "P(in" not in text()
+    assert "authors: 71.0 %" in text()
+
+
+def test_an_encoding_without_plus_minus_gets_plain_signs():
+    console, text = piped("ascii")
+    print_front(synthetic_view(), console)
+    assert "+-" in text()
+
+
+def test_a_long_front_is_spread_and_holds_winner_and_ends():
+    view = synthetic_view()
+    shown = shown_members(view, 5)
+    assert len(shown) == 5
+    assert shown[0] is view.front[0] and shown[-1] is view.front[-1]
+    assert view.winning_member in shown
+    assert list(shown) == sorted(shown, key=lambda m: m.evaluation.measurements["latency"].value)
+    assert len(shown_members(view)) == min(MAX_FRONT_ROWS, len(view.front))
+
+
+def test_staircase_keeps_what_nothing_beats():
+    assert staircase([(2, 5), (1, 3), (3, 4), (1, 2), (4, 6)]) == [(1, 3), (2, 5), (4, 6)]
+    assert thinned(range(10), 3) == [0, 3, 6]
+
+
+def test_network_table_shows_every_metric_and_where_costs_go():
+    evaluation = invented_evaluation(network("mobilevitv3_xxs"))
+    console, text = piped()
+    print_renderable(render_network("mobilevitv3_xxs", evaluation, lower(evaluation.spec, 256), {"stem": 0.2}), console)
+    out = text()
+    for word in ("1,249,448", "weights", "peak activation", "predicted", "estimated", "stages.2", "v3-v1", "0.20"):
+        assert word in out, word
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_nearest_says_which_budget_binds_and_by_how_much():
+    view = synthetic_view()
+    console, text = piped()
+    budgets = parse_budgets(["0.1M-params,3ms"])
+    print_renderable(render_nearest([t.evaluation for t in view.trials], budgets), console)
+    out = text()
+    assert "What binds is 0.1M-params" in out
+    assert "times the limit" in out
+    smallest = min(view.trials, key=lambda t: t.evaluation.measurements["params"].value)
+    assert smallest.evaluation.arch_id in out
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(0.9, "fits"), (1.12, "+12 %"), (1.0001, "+0.1 %"), (3.4, "3.4 times")])
+def test_excess_wording(ratio, said):
+    assert excess(ratio) == said

@@ -1,0 +1,156 @@
+"""`LatencyModel`: a fitted predictor as plain data, and its prediction in microseconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mvsearch.costs import Part
+from mvsearch.spec.record import Measurement
+from mvsearch.targets.features import KindRate, Rates
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyCorrection:
+    """What a family's own anchors say beyond its operations.
+
+    Attributes:
+        log_factor: added to the log of the predicted time, shrunk by `n`.
+        n: networks of the family behind it.
+    """
+
+    log_factor: float
+    n: int
+
+
+@dataclass(frozen=True)
+class LatencyModel:
+    """Rates of a machine, corrections for families with anchors, and what the interval rests on.
+
+    Attributes:
+        rates: time of every operation.
+        corrections: by body, `v1` (softmax attention) or `v2` (separable attention).
+        half_width: of the interval at `level`, in log units, for networks of a family with anchors.
+        heir_half_width: the same for blocks that stand on such a family without anchors of their own.
+        level: coverage of the interval.
+        n: networks behind the fit.
+        protocol: the protocol whose latency is predicted.
+        basis: what the interval rests on, in a few words.
+        log_scales: by protocol of the fitted table; 0 is the reference.
+        data_hash: of the tables behind the fit.
+        validation: errors on held-out families and networks.
+    """
+
+    rates: Rates
+    corrections: dict[str, FamilyCorrection]
+    half_width: float
+    heir_half_width: float
+    level: float
+    n: int
+    protocol: str
+    basis: str
+    log_scales: dict[str, float] = field(default_factory=dict)
+    data_hash: str = ""
+    validation: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_parts", {})
+
+    def predict(self, parts: Sequence[Part], *, target: str, flags: tuple[str, ...] = ()) -> Measurement:
+        """Predicted latency at batch 1, in ms, with its interval, of the network with these parts.
+
+        A network whose blocks are of two families is corrected, and its interval widened, by the shares
+        that their stages have in the predicted time.
+        """
+        value, half_width = self._predict(parts)
+        factor = math.exp(half_width)
+        return Measurement(
+            "latency", value, "ms", "predicted", value / factor, value * factor, self.level, "log",
+            self.basis, target, self.protocol, self.n, flags=flags,
+        )  # fmt: skip
+
+    def _predict(self, parts: Sequence[Part]) -> tuple[float, float]:
+        cache: dict[Part, float] = self._parts  # type: ignore[attr-defined]
+        total, stages, shift, heir = self.rates.base_ms, 0.0, 0.0, 0.0
+        for part in parts:
+            ms = cache.get(part)
+            if ms is None:
+                ms = cache[part] = self.rates.part_ms(part)
+            total += ms
+            kind = _BODY.get(part.block) or _body(part.block)
+            if kind is not _PLAIN:
+                stages += ms
+                shift += ms * self._log_factor(kind[0])
+                heir += ms * kind[1]
+        if stages == 0.0:
+            return total, self.heir_half_width
+        share = heir / stages
+        return total * math.exp(shift / stages), self.half_width + share * (self.heir_half_width - self.half_width)
+
+    def _log_factor(self, body: str) -> float:
+        correction = self.corrections.get(body)
+        return correction.log_factor if correction else 0.0
+
+    def part_shares(self, parts: Sequence[Part]) -> list[tuple[str, float]]:
+        """Predicted ms of every part before the family's correction, the constant first."""
+        return [("base", self.rates.base_ms)] + [(p.name, self.rates.part_ms(p)) for p in parts]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`; numbers rounded to six significant digits."""
+        kinds = {k: {n: _rounded(v) for n, v in asdict(r).items() if math.isfinite(v)} for k, r in self.rates.kinds.items()}
+        return {
+            "format": FORMAT,
+            "protocol": self.protocol,
+            "basis": self.basis,
+            "data_hash": self.data_hash,
+            "networks": self.n,
+            "level": self.level,
+            "half_width": _rounded(self.half_width),
+            "heir_half_width": _rounded(self.heir_half_width),
+            "base_ms": _rounded(self.rates.base_ms),
+            "kinds": kinds,
+            "corrections": {b: {"log_factor": _rounded(c.log_factor), "n": c.n} for b, c in self.corrections.items()},
+            "protocol_scales": {p: _rounded(math.exp(s)) for p, s in sorted(self.log_scales.items())},
+            "validation": self.validation,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> LatencyModel:
+        """Read what `to_json` wrote."""
+        kinds = {k: KindRate(**{"gmac_per_ms": math.inf, **v}) for k, v in data["kinds"].items()}
+        return cls(
+            rates=Rates(data["base_ms"], kinds),
+            corrections={b: FamilyCorrection(**c) for b, c in data["corrections"].items()},
+            half_width=data["half_width"],
+            heir_half_width=data["heir_half_width"],
+            level=data["level"],
+            n=data["networks"],
+            protocol=data["protocol"],
+            basis=data["basis"],
+            log_scales={p: math.log(s) for p, s in data["protocol_scales"].items()},
+            data_hash=data["data_hash"],
+            validation=data["validation"],
+        )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+_PLAIN = ("", 0.0)
+_BODY: dict[str, tuple[str, float]] = {}
+
+
+def _body(block: str) -> tuple[str, float]:
+    """(family that a block's body stands on, 1 if it has no anchors of its own), remembered by block name."""
+    if block in ("v1", "v2"):
+        kind = (block, 0.0)
+    elif block.startswith("v3-") or "+" in block:
+        kind = ("v2" if block.startswith(("v2", "v3-v2")) else "v1", 1.0)
+    else:
+        kind = _PLAIN
+    return _BODY.setdefault(block, kind)

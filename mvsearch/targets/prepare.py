@@ -1,0 +1,31 @@
+"""A target made ready to predict: at once where a fit is shipped, after a calibration where this machine is the target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mvsearch.targets.catalog import get_target
+from mvsearch.targets.cpu import CpuCalibration, CpuTarget, calibrate_here
+from mvsearch.targets.target import Target
+
+
+def ready_target(
+    name: str, resolution: int, saved: Any = None, on_measured: Callable[[int, int, Any], None] | None = None
+) -> tuple[Target, Any]:
+    """The target with a predictor, and plain data to make it again from.
+
+    Args:
+        name: as in `--target`.
+        resolution: of the networks to be predicted, in pixels.
+        saved: what a call before gave back; then nothing is measured again.
+        on_measured: hears of the calibration's progress: (done, of, measurement).
+
+    Raises:
+        TargetError: unknown; or it cannot be calibrated here; or `saved` is of another machine.
+    """
+    target = get_target(name)
+    if not isinstance(target, CpuTarget):
+        return target, None
+    calibration = CpuCalibration.from_json(saved) if saved else calibrate_here(resolution=resolution, on_measured=on_measured)
+    return target.calibrated(calibration), calibration.to_json()

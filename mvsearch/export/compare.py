@@ -10,8 +10,9 @@ from mvsearch.costs import OpKind, count, lower
 from mvsearch.export import library
 from mvsearch.export.coreml import ConvertedProgram, coreml_available, read_package
 from mvsearch.export.errors import ExportError
-from mvsearch.export.onnx import run_onnx, runtime_available
+from mvsearch.export.onnx import run_onnx
 from mvsearch.spec.arch import ArchSpec, from_json
+from mvsearch.targets.onnx_runtime import missing_packages
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -119,8 +120,9 @@ def _check_onnx(path: Path, images: Tensor, logits: Tensor, notes: list[str]) ->
 
     if not path.exists():
         return None
-    if not runtime_available():
-        notes.append("the ONNX file was not run: onnxruntime is not installed")
+    missing = missing_packages()
+    if missing:
+        notes.append(f"the ONNX file was not run: {', '.join(missing)} not installed")
         return None
     relative = _difference(logits, torch.from_numpy(run_onnx(path, images.numpy())))[1]
     if not relative <= MAX_ONNX_DIFFERENCE:

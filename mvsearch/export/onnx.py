@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +32,6 @@ def save_onnx(model: nn.Module, resolution: int, path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "precision": "float32", "resolution": resolution}
 
 
-def runtime_available() -> bool:
-    """Whether ONNX files can be run here."""
-    return util.find_spec("onnxruntime") is not None
-
-
 def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
     """Logits (B, classes) of images (B, C, H, W), one image at a time, by ONNX Runtime on one CPU thread.
 
@@ -45,14 +39,11 @@ def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
         ExportError: ONNX Runtime cannot load the file.
     """
     import numpy as np
-    import onnxruntime as ort
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
+    from mvsearch.targets.onnx_runtime import INPUT, session
+
     try:
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        runtime = session(path.read_bytes())
     except Exception as error:
         raise ExportError(f"`{path.name}` cannot be loaded by ONNX Runtime: {str(error).splitlines()[0]}") from error
-    name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: image[None]})[0] for image in images])
+    return np.concatenate([runtime.run(None, {INPUT: image[None]})[0] for image in images])

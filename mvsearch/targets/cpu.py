@@ -33,7 +33,7 @@ CALIBRATION_NETWORKS = (
     "mobilevitv2_0.5", "mobilevitv2_0.75", "mobilevitv2_1.0", "mobilevitv2_1.25",
     "mobilevitv3_xxs", "mobilevitv3_xs_l2", "mobilevitv3_0.5", "mobilevitv3_0.75",
 )  # fmt: skip
-CALIBRATION_POLICY = StopPolicy(warm_up_s=0.2, max_s=0.8)
+CALIBRATION_POLICY = StopPolicy(warm_up_s=0.2, max_s=0.8, min_rounds=7)
 
 CPU = TargetSpec(
     name="cpu",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from mvsearch.costs import OP_KINDS, Op, Part
 
@@ -103,11 +103,12 @@ class Rates:
         }
 
 
-def distinct_ops(part: Part) -> Iterable[tuple[Op, int]]:
+@lru_cache(maxsize=64)  # for the callers that ask about the same part one after the other
+def distinct_ops(part: Part) -> tuple[tuple[Op, int], ...]:
     """A part's operations, each object once with how often it occurs (alike transformer layers share theirs)."""
     counts = Counter(map(id, part.ops))
     by_id = {id(op): op for op in part.ops}
-    return [(by_id[key], n) for key, n in counts.items()]
+    return tuple((by_id[key], n) for key, n in counts.items())
 
 
 def op_cost(op: Op) -> OpCost:

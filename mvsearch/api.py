@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mvsearch.search.goals import Goals
     from mvsearch.search.store import Store
     from mvsearch.spec.space import SearchSpace
-    from mvsearch.targets import Predictor
+    from mvsearch.targets import Target
 
 DEFAULT_TRIALS = 3000
 DEFAULT_CONFIDENCE = 0.8
@@ -136,73 +136,77 @@ class _Run:
     """One run from start to end; every step it finishes is on disk before the next begins."""
 
     def __init__(self, settings: RunSettings, space: SearchSpace, listener: Listener, command: str) -> None:
-        from mvsearch.search.view import goals_of
-
         self.settings = settings
         self.space = space
         self.listener = listener
         self.command = command
-        self.goals: Goals = goals_of(settings)
 
-    def go(self, folder: RunFolder, workers: int | None, in_process: bool, address: str | None, time_limit: float | None) -> RunResult:
+    def go(
+        self, folder: RunFolder, workers: int | None, in_process: bool, address: str | None, time_limit: float | None
+    ) -> RunResult:
+        from mvsearch.export.member import verify_member
+        from mvsearch.report.write import write_report
         from mvsearch.search.executor import InProcessExecutor, LazyExecutor
         from mvsearch.search.explore import Explorer
         from mvsearch.search.final import choose, verify_front
         from mvsearch.search.store import Store
+        from mvsearch.search.view import goals_of, run_view
 
-        started = time.monotonic()
         with ExitStack() as stack:
-            store = Store(folder.store, self.space, self.settings.resolution)
-            stack.callback(store.close)
+            # First of all `run.json`: from now on the folder is a run that can be resumed, whatever happens.
+            record = self._record(folder)
+            folder.write(record)
+            started = time.monotonic() - record["seconds"]
+            stack.callback(lambda: folder.write({**record, "seconds": time.monotonic() - started}))
+            store = stack.enter_context(closing(Store(folder.store, self.space, self.settings.resolution)))
             executors: list[Executor] = [InProcessExecutor()]
             if not in_process:
                 # Ray takes seconds to start; the first generations are evaluated here meanwhile.
-                executors.insert(0, LazyExecutor(lambda: _ray(workers, address)))
-                stack.callback(executors[0].close)
-            record = self._record(folder, store, started)
-            predictor = _predictor(self.settings, store)
-            folder.write(record)
-            self.listener.stage(f"searching `{self.space.name}`")
-            explorer = Explorer(self.space, self.goals, predictor, store, self.settings.seed, self.listener)
+                executors.insert(0, stack.enter_context(closing(LazyExecutor(lambda: _ray(workers, address)))))
+            target = _ready_target(self.settings, store, self.listener)
+            goals = goals_of(self.settings, target)
+            self.listener.stage(f"searching `{self.space.name}` ({self.space.num_points:.0e} points)")
+            explorer = Explorer(self.space, goals, target, store, self.settings.seed, self.listener)
             trials = explorer.run(self.settings.trials, executors, time_limit)
             if not any(t.feasible for t in trials):
-                raise self._nothing_feasible([t.evaluation for t in trials])
-            from mvsearch.export.member import verify_member
-
+                raise self._nothing_feasible([t.evaluation for t in trials], goals)
             verified = verify_front(
-                trials, self.goals, store, executors[0], verify_member, self.settings.target, self.settings.seed, self.listener
+                trials, goals, store, executors[0], verify_member, target, self.settings.seed, self.listener
             )
             if not verified.members:
-                reasons = "; ".join(sorted({f"{e.failure.kind}: {e.failure.message}" for e in verified.struck if e.failure})[:3])
-                raise NoCandidateError(f"every member of the front failed when it was built: {reasons}", f"see `{folder.path}`")
-            best = choose(verified.members, self.goals)
-            record |= {"winner": best.evaluation.arch_id, "seconds": record["seconds"] + time.monotonic() - started}
+                reasons = sorted({f"{e.failure.kind}: {e.failure.message}" for e in verified.struck if e.failure})
+                raise NoCandidateError(f"every member of the front failed: {'; '.join(reasons[:3])}", f"see `{folder.path}`")
+            winner = choose(verified.members, goals).evaluation
             self.listener.stage("exporting the winner: library entry, ONNX, Core ML; loading it back")
-            self._export(folder, best.evaluation, record)
-            record |= {"finished": True}
-            folder.write(record)
+            self._export(folder, winner, record)
+            record |= {"winner": winner.arch_id, "finished": True}
             self.listener.stage("writing the report")
-            view = self._write_report(folder, record, store, trials, verified, predictor)
+            view = run_view(self.settings, {**record, "seconds": time.monotonic() - started}, store, trials, verified, target)
+            write_report(view, folder.path)
         return RunResult(view, folder.path)
 
     def check_possible(self) -> None:
         """Refuse a counted budget that no candidate keeps, before anything is written."""
-        from mvsearch.search.estimate import estimate
+        from mvsearch.costs import count
         from mvsearch.search.evolution import nearest_to_budget
-        from mvsearch.targets import get_target
+        from mvsearch.search.goals import Goals
 
-        nearest = nearest_to_budget(self.space, self.goals.excess, self.settings.seed)
-        if self.goals.excess(nearest[0]) > 0:
+        excess = Goals(self.settings.budgets, self.settings.confidence, self.settings.resolution).excess
+        nearest = nearest_to_budget(self.space, excess, self.settings.seed)
+        if excess(nearest[0]) > 0:
             raise NoCandidateError(
                 f"no candidate of space `{self.space.name}` keeps the budget",
                 "raise the budget that binds, or give a space with smaller networks",
-                tuple(estimate(spec, self.settings.resolution, get_target(self.settings.target)) for spec in nearest),
+                tuple(
+                    Evaluation(spec, self.settings.resolution, count(spec, self.settings.resolution).measurements())
+                    for spec in nearest
+                ),
                 self.settings.budgets,
                 self.settings.confidence,
             )
 
-    def _nothing_feasible(self, evaluations: Sequence[Evaluation]) -> NoCandidateError:
-        usable = sorted((e for e in evaluations if not e.failure), key=self.goals.violation)
+    def _nothing_feasible(self, evaluations: Sequence[Evaluation], goals: Goals) -> NoCandidateError:
+        usable = sorted((e for e in evaluations if not e.failure), key=goals.violation)
         return NoCandidateError(
             f"none of {len(evaluations):,} candidates meets the budget with {self.settings.confidence:.0%} confidence",
             "raise the budget, lower `--confidence`, or search longer with more `--trials`",
@@ -211,7 +215,7 @@ class _Run:
             self.settings.confidence,
         )
 
-    def _record(self, folder: RunFolder, store: Store, started: float) -> dict[str, Any]:
+    def _record(self, folder: RunFolder) -> dict[str, Any]:
         """What `run.json` says while the run goes on; of a resumed run, the time that it took before is kept."""
         from mvsearch.targets import get_target
 
@@ -250,19 +254,22 @@ class _Run:
             provenance=provenance, seed=settings.seed, exports=("onnx", "coreml"), overwrite=True,
         )  # fmt: skip
 
-    def _write_report(self, folder: RunFolder, record: dict[str, Any], store: Store, trials: Any, verified: Any, predictor: Predictor) -> RunView:
-        from mvsearch.report.write import write_report
-        from mvsearch.search.view import run_view
 
-        view = run_view(self.settings, record, store, trials, verified, predictor)
-        write_report(view, folder.path)
-        return view
+def _ready_target(settings: RunSettings, store: Store, listener: Listener | None = None) -> Target:
+    """The target with its predictor; what a calibration measured is kept in the store."""
+    from mvsearch.targets.prepare import ready_target
 
+    def heard(done: int, total: int, measurement: Any) -> None:
+        if listener and done == 1:
+            listener.stage(f"measuring {total} networks on this machine, to predict from")
+        if listener:
+            listener.progress(done, total, f"{measurement.value:.2f} ms")
 
-def _predictor(settings: RunSettings, store: Store) -> Predictor:
-    from mvsearch.targets import get_target
-
-    return get_target(settings.target)
+    saved = store.meta("calibration")
+    target, calibration = ready_target(settings.target, settings.resolution, saved, heard)
+    if calibration is not None and saved is None:
+        store.set_meta("calibration", calibration)
+    return target
 
 
 def rebuild_report(path: str | Path) -> RunView:
@@ -282,8 +289,9 @@ def rebuild_report(path: str | Path) -> RunView:
     settings = RunSettings.from_json(record["settings"])
     with closing(Store(folder.store, load_space(settings.space), settings.resolution)) as store:
         trials = store.trials()
-        verified = verified_so_far(trials, goals_of(settings), store)
-        view = run_view(settings, record, store, trials, verified, _predictor(settings, store))
+        target = _ready_target(settings, store)
+        verified = verified_so_far(trials, goals_of(settings, target), store)
+        view = run_view(settings, record, store, trials, verified, target)
     write_report(view, folder.path)
     return view
 
@@ -321,11 +329,11 @@ def describe(network: str | Path | ArchSpec, target: str = "iphone12", resolutio
     from mvsearch.costs import image_size
     from mvsearch.search.estimate import estimate
     from mvsearch.spec.published import DEFAULT_RESOLUTION
-    from mvsearch.targets import get_target
+    from mvsearch.targets.prepare import ready_target
 
     size = image_size(DEFAULT_RESOLUTION if resolution is None else resolution)[0]
     name, spec = (network.arch_id, network) if isinstance(network, ArchSpec) else (str(network), read_network(network))
-    return Description(name, estimate(spec, size, get_target(target)))
+    return Description(name, estimate(spec, size, ready_target(target, size)[0]))
 
 
 def read_network(source: str | Path) -> ArchSpec:
@@ -345,6 +353,8 @@ def read_network(source: str | Path) -> ArchSpec:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read `{path}` as JSON: {error}", "an architecture as `describe NAME --json` prints it") from None
+        raise InputError(
+            f"cannot read `{path}` as JSON: {error}", "an architecture as `describe NAME --json` prints it"
+        ) from None
     inner = data.get("arch") if isinstance(data, dict) and "arch" in data else data
     return from_json(inner)

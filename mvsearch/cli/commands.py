@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -30,18 +30,24 @@ def root(
 def run(
     budget: Annotated[list[str], typer.Option("--budget", "-b", help=BUDGET_HELP)],
     target: Annotated[str, typer.Option("--target", "-t", help="Device; `mvsearch targets` lists them.")] = "iphone12",
-    space: Annotated[str, typer.Option("--space", help="Search space: a name of `mvsearch spaces`, or a YAML file.")] = "mobilevit",
+    space: Annotated[
+        str, typer.Option("--space", help="Search space: a name of `mvsearch spaces`, or a YAML file.")
+    ] = "mobilevit",
     trials: Annotated[int, typer.Option("--trials", help="Distinct in-budget candidates to evaluate.")] = 3000,
-    time_limit: Annotated[Optional[str], typer.Option("--time-limit", help="End the search after `90s`, `10m` or `2h`.")] = None,
+    time_limit: Annotated[
+        str | None, typer.Option("--time-limit", help="End the search after `90s`, `10m` or `2h`.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same proposals.")] = 0,
     confidence: Annotated[
         float, typer.Option("--confidence", help="With which a predicted budget is met and top-1 reaches its lower bound.")
     ] = 0.8,
-    resolution: Annotated[Optional[int], typer.Option("--resolution", help="Image side in pixels; the space's by default.")] = None,
-    workers: Annotated[Optional[int], typer.Option("--workers", help="Ray workers; one per core by default.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option("--resolution", help="Image side in pixels; the space's by default.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Ray workers; one per core by default.")] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="Evaluate in this process, without Ray.")] = False,
-    address: Annotated[Optional[str], typer.Option("--address", help="A running Ray cluster.")] = None,
-    out: Annotated[Optional[Path], typer.Option("--out", help="Run folder; reports/BUDGET-TARGET-TIME by default.")] = None,
+    address: Annotated[str | None, typer.Option("--address", help="A running Ray cluster.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Run folder; reports/BUDGET-TARGET-TIME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Search for the networks that keep a budget; verify them, export the best, write the report."""
@@ -80,7 +86,7 @@ def run(
 def describe(
     network: Annotated[str, typer.Argument(help="A published name, a JSON file, or a library entry's folder.")],
     target: Annotated[str, typer.Option("--target", "-t", help="Device for the latency.")] = "iphone12",
-    resolution: Annotated[Optional[int], typer.Option("--resolution", help="Image side in pixels; 256 by default.")] = None,
+    resolution: Annotated[int | None, typer.Option("--resolution", help="Image side in pixels; 256 by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Show one network: its costs, predicted latency and estimated top-1, and where they go."""

@@ -234,7 +234,7 @@ def _tiled(x: Shape, patch: tuple[int, int]) -> tuple[int, int]:
 
 def _mobilevit(t: _Trace, name: str, stage: MobileViTStage, x: Shape, _: int) -> Shape:
     x = _inverted_residual(t, f"{name}.0", x, stage.channels, stage.expansion, 2)
-    name, channels, (ph, pw) = f"{name}.1", stage.channels, stage.patch
+    name, channels = f"{name}.1", stage.channels
     with t.hold(x if stage.residual or not stage.concat_local else (0,)):
         y = t.act(name, t.conv(f"{name}.conv_kxk", x, channels, kernel=3, groups=channels if stage.dw_local else 1))
         local = t.conv(f"{name}.conv_1x1", y, stage.dim, norm=False)

@@ -13,7 +13,6 @@ from mvsearch.export.errors import ConversionError
 from mvsearch.search.executor import TaskError
 from mvsearch.search.final import VerifyTask
 from mvsearch.spec.record import Evaluation
-from mvsearch.targets import get_target
 
 
 def verify_member(task: VerifyTask) -> Evaluation:
@@ -26,6 +25,7 @@ def verify_member(task: VerifyTask) -> Evaluation:
         TaskError: the built network is not what was counted, its output is not finite, or it cannot be converted.
     """
     import torch
+    from filelock import FileLock
 
     from mvsearch.models import build
     from mvsearch.models.witness import verify
@@ -47,10 +47,11 @@ def verify_member(task: VerifyTask) -> Evaluation:
         except ConversionError as error:
             raise TaskError(error.kind, error.message) from None
         rung = "converted"
-    target = get_target(task.target)
-    if target.capability().status == "available":
+    if task.target.capability().status == "available":
         try:
-            measurements["latency"] = target.measure(spec, resolution)
+            # One measurement at a time on this machine, whatever the number of workers.
+            with FileLock(Path(tempfile.gettempdir()) / "mvsearch-measure.lock"):
+                measurements["latency"] = task.target.measure(spec, resolution)
         except TargetError as error:
             raise TaskError("error", error.message) from None
         rung = "measured"

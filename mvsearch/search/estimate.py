@@ -10,7 +10,7 @@ from mvsearch.costs import count
 from mvsearch.search.executor import run_task
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Evaluation, Failure, Measurement
-from mvsearch.targets import Predictor
+from mvsearch.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,27 +20,27 @@ class EstimateTask:
     Attributes:
         specs: the candidates.
         resolution: side of the image in pixels.
-        predictor: of the target's latency; small plain data.
+        target: predicts the latency.
     """
 
     specs: tuple[ArchSpec, ...]
     resolution: int
-    predictor: Predictor
+    target: Target
 
 
 def estimate_many(task: EstimateTask) -> list[Evaluation]:
     """Estimate a batch; a candidate that fails is a record with its reason among the others."""
-    return [estimate(spec, task.resolution, task.predictor) for spec in task.specs]
+    return [estimate(spec, task.resolution, task.target) for spec in task.specs]
 
 
-def estimate(spec: ArchSpec, resolution: int, predictor: Predictor) -> Evaluation:
+def estimate(spec: ArchSpec, resolution: int, target: Target) -> Evaluation:
     """Everything that is known of a candidate without building it."""
     start = time.perf_counter()
 
     def measure(spec: ArchSpec) -> dict[str, Measurement]:
         return {
             **count(spec, resolution).measurements(),
-            "latency": predictor.predict(spec, resolution),
+            "latency": target.predict(spec, resolution),
             "top1": estimate_top1(spec, resolution),
         }
 

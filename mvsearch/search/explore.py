@@ -16,7 +16,7 @@ from mvsearch.search.store import Store
 from mvsearch.search.study import SearchStudy, SpaceExhaustedError
 from mvsearch.spec.record import Evaluation, Failure, Trial
 from mvsearch.spec.space import SearchSpace
-from mvsearch.targets import Predictor
+from mvsearch.targets import Target
 
 
 class Listener(Protocol):
@@ -52,7 +52,7 @@ class Explorer:
     Attributes:
         space: where candidates come from.
         goals: objectives and budgets.
-        predictor: of the target's latency.
+        target: predicts the latency.
         store: where finished trials are written.
         seed: of the sampler.
         listener: hears of the progress.
@@ -61,7 +61,7 @@ class Explorer:
 
     space: SearchSpace
     goals: Goals
-    predictor: Predictor
+    target: Target
     store: Store
     seed: int
     listener: Listener = field(default_factory=Silent)
@@ -102,9 +102,8 @@ class Explorer:
         return finished
 
     def front(self, trials: Sequence[Trial]) -> list[Trial]:
-        """The non-dominated feasible trials, fastest first."""
-        feasible = [t for t in trials if t.feasible]
-        return [feasible[i] for i in front([self.goals.objectives(t.evaluation) for t in feasible])]
+        """The non-dominated feasible trials that are worth having, fastest first."""
+        return front_of(trials, self.goals)
 
     def _ask(self, study: SearchStudy, number: int, trials: int) -> list[tuple[int, Proposal]]:
         """The rest of the current generation."""
@@ -123,7 +122,7 @@ class Explorer:
         """Evaluations of a batch, in the order of the trials."""
         size = -(-len(batch) // (2 * executor.num_workers)) if executor.num_workers > 1 else 1
         chunks = [batch[i : i + size] for i in range(0, len(batch), size)]
-        tasks = [EstimateTask(tuple(p.spec for _, p in c), self.goals.resolution, self.predictor) for c in chunks]
+        tasks = [EstimateTask(tuple(p.spec for _, p in c), self.goals.resolution, self.target) for c in chunks]
         trials: list[Trial] = []
         for index, result in executor.map(estimate_many, tasks):
             evaluations = result
@@ -137,7 +136,14 @@ class Explorer:
     def _told(self, trial: Trial) -> tuple[Pair | None, float]:
         if trial.evaluation.failure:
             return None, 0.0
-        return self.goals.objectives(trial.evaluation), self.goals.violation(trial.evaluation)
+        e = trial.evaluation
+        return self.goals.objectives(e), self.goals.violation(e) + self.goals.shortfall(e)
+
+
+def front_of(trials: Sequence[Trial], goals: Goals) -> list[Trial]:
+    """The non-dominated feasible trials above the floor, fastest first; failed ones left out."""
+    usable = [t for t in trials if t.feasible and not t.evaluation.failure and goals.shortfall(t.evaluation) <= 0]
+    return [usable[i] for i in front([goals.objectives(t.evaluation) for t in usable])]
 
 
 class _Best:

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 from mvsearch.accuracy import explain_top1, tied
 from mvsearch.search.executor import Executor
-from mvsearch.search.explore import Listener
+from mvsearch.search.explore import Listener, front_of
 from mvsearch.search.goals import Goals
-from mvsearch.search.pareto import front, spread
+from mvsearch.search.pareto import spread
 from mvsearch.search.store import Store
 from mvsearch.spec.record import RUNGS, Evaluation, Failure, Trial
 from mvsearch.spec.run import FrontMember
+from mvsearch.targets import Target
 
 NUM_CONVERTED = 16
 """The winner and up to 15 others along the front are converted to Core ML too."""
-MAX_MEMBERS = 64
+MAX_MEMBERS = 40
 """A longer front is thinned evenly before its members are built; what is left out stays in `trials.csv`."""
 
 
@@ -26,13 +27,13 @@ class VerifyTask:
 
     Attributes:
         evaluation: what is known of it.
-        target: where its latency is measured, if it can be measured here.
+        target: measures its latency, if it can be measured here.
         convert: whether it is converted for the target's runtime as well.
         seed: of its initial weights.
     """
 
     evaluation: Evaluation
-    target: str
+    target: Target
     convert: bool
     seed: int
 
@@ -73,7 +74,7 @@ def verify_front(
         store: where records of higher rungs are kept.
         executor: the workers.
         verify: the task that they run.
-        target: name of the device.
+        target: the device.
         seed: of the initial weights.
         listener: hears of the progress.
     """
@@ -102,8 +103,7 @@ def verify_front(
 def verified_so_far(trials: Sequence[Trial], goals: Goals, store: Store) -> Verified:
     """The front by what the store holds, verified or not yet."""
     known = store.verified()
-    alive = [t for t in (_latest(t, known) for t in trials if t.feasible) if t.evaluation.failure is None]
-    members = [alive[i] for i in front([goals.objectives(t.evaluation) for t in alive])]
+    members = front_of([_latest(t, known) for t in trials], goals)
     return Verified(tuple(members[i] for i in _thin(members, goals)), tuple(e for e in known.values() if e.failure))
 
 

@@ -21,11 +21,14 @@ class Goals:
         confidence: one-sided probability with which a predicted budget has to be met, and with which top-1 is
             at least the lower bound that is maximised.
         resolution: side of the image in pixels.
+        floor: lower bound of top-1 in % below which a candidate is not worth having: that of the least accurate
+            published network that keeps the budgets.
     """
 
     budgets: tuple[Budget, ...]
     confidence: float
     resolution: int
+    floor: float = -math.inf
 
     def excess(self, spec: ArchSpec) -> float:
         """By how much the network exceeds its counted budgets: log of the worst ratio, at most 0 if all are kept."""
@@ -51,6 +54,10 @@ class Goals:
             if not b.is_counted
         ]
         return max([0.0, *bounds])
+
+    def shortfall(self, evaluation: Evaluation) -> float:
+        """Points of top-1 by which a candidate stays below the floor; 0 if it does not."""
+        return max(0.0, self.floor - self.lower_top1(evaluation))
 
     def probability_in_budget(self, evaluation: Evaluation) -> float:
         """Probability that the latency budget is met; 1 without one."""

@@ -21,7 +21,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 """Lower confidence bound of top-1 up, latency down."""
 ARCH_ID = "arch_id"
-CONSTRAINT = "predicted_budgets"
+CONSTRAINT = "predicted_budgets_and_floor"
 
 
 class SpaceExhaustedError(Exception):
@@ -141,7 +141,7 @@ class SearchStudy:
         return trial.number, proposal
 
     def tell(self, number: int, objectives: tuple[float, float] | None, violation: float) -> None:
-        """Report a trial's objectives, or None for one that failed, and by how much it misses predicted budgets."""
+        """Report a trial's objectives, or None for one that failed, and by how much it misses predicted budgets and the floor."""
         trial = self._asked.pop(number)
         if objectives is None:
             self.study.tell(trial, state=TrialState.FAIL)

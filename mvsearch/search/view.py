@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,19 +16,21 @@ from mvsearch.search.store import Store
 from mvsearch.spec.published import published_networks
 from mvsearch.spec.record import Trial
 from mvsearch.spec.run import PublishedPoint, RunSettings, RunView, SearchCounts
-from mvsearch.targets import Predictor
+from mvsearch.targets import Target
 
 
-def goals_of(settings: RunSettings) -> Goals:
-    """Objectives and budgets of a run's settings."""
-    return Goals(settings.budgets, settings.confidence, settings.resolution)
+def goals_of(settings: RunSettings, target: Target) -> Goals:
+    """Objectives and budgets of a run; the floor is that of the least accurate published network within them."""
+    goals = Goals(settings.budgets, settings.confidence, settings.resolution)
+    bounds = [goals.lower_top1(p.evaluation) for p in published_points(goals, target) if p.feasible]
+    return replace(goals, floor=min(bounds, default=-math.inf))
 
 
-def published_points(goals: Goals, predictor: Predictor) -> tuple[PublishedPoint, ...]:
+def published_points(goals: Goals, target: Target) -> tuple[PublishedPoint, ...]:
     """Every published MobileViT, evaluated by the models that evaluate the candidates."""
     points = []
     for name, spec in published_networks().items():
-        evaluation = estimate(spec, goals.resolution, predictor)
+        evaluation = estimate(spec, goals.resolution, target)
         feasible = evaluation.failure is None and goals.excess(spec) <= 0 and goals.violation(evaluation) <= 0
         points.append(PublishedPoint(name, evaluation, feasible, published_top1(name)))
     return tuple(points)
@@ -52,7 +55,7 @@ def run_view(
     store: Store,
     trials: Sequence[Trial],
     verified: Verified,
-    predictor: Predictor,
+    target: Target,
 ) -> RunView:
     """All that a report shows.
 
@@ -62,9 +65,9 @@ def run_view(
         store: the run's store.
         trials: all finished trials.
         verified: the front.
-        predictor: of the target's latency.
+        target: predicts the latency.
     """
-    goals = goals_of(settings)
+    goals = goals_of(settings, target)
     return RunView(
         settings=replace(settings, trials=max(settings.trials, len(trials))),
         command=record["command"],
@@ -73,7 +76,7 @@ def run_view(
         front=front_members(verified.members, goals) if verified.members else (),
         winner=record.get("winner"),
         struck=verified.struck,
-        published=published_points(goals, predictor),
+        published=published_points(goals, target),
         counts=search_counts(store, trials),
         hypervolume=hypervolume_trace(trials, goals),
         versions=tuple((str(a), str(b)) for a, b in record["versions"]),

@@ -63,7 +63,7 @@ class ConvStem:
 
 def expanded_width(in_channels: int, expansion: float) -> int:
     """Hidden width of an inverted residual: the INPUT width times `expansion`, rounded to 8 (CVNets' rule)."""
-    return make_divisible(int(round(in_channels * expansion)))
+    return make_divisible(round(in_channels * expansion))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,242 @@
+"""Top-1 on ImageNet-1k, estimated without data: published networks, and the distance from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import log2, prod, sqrt
+from statistics import NormalDist
+from typing import NamedTuple
+
+from mvsearch.accuracy.estimator import Estimator, load_estimator
+from mvsearch.accuracy.evidence import FAR, KNOBS, RESOLUTION_EVIDENCE, RESOLUTION_GAIN, TRUST_REGION, Bound
+from mvsearch.accuracy.features import Shape, Size, part_sizes, shape, total_size
+from mvsearch.accuracy.knobs import Contribution, Term, nearest, v3_share
+from mvsearch.accuracy.references import Reference, late_ratio
+from mvsearch.costs import Resolution, image_size
+from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.published import DEFAULT_RESOLUTION
+from mvsearch.spec.record import Measurement
+
+LEVEL = 0.9
+_Z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
+CLASSES = 1000
+"""ImageNet-1k: a network with another classifier is estimated as if it had this one."""
+PROTOCOL = "ImageNet-1k, published recipes; size by regression, block and patch offsets, distance from evidence"
+UNKNOWN_LAYOUT_SIGMA = 3.0
+"""Points; for a network that is not stem, two convolutional and three transformer stages."""
+EXTRAPOLATING = "extrapolating"
+"""Flag of an estimate that evidence does not carry; a flag per cause follows, `extrapolating: ...`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Top1Explanation:
+    """How an estimate came about; `value` is the sum of the shifts and the score.
+
+    Attributes:
+        value: estimated top-1, in %.
+        sigma: its standard deviation, in points.
+        score: what the network's size buys by the regression.
+        block_offset: of its block kinds, mean over stages.
+        patch_offset: of its patch sizes, zero or negative.
+        resolution_offset: of an image size other than 256.
+        base_sigma: standard deviation of the published networks' own errors.
+        knobs: what each departure from the nearest published network costs, patch and resolution included.
+        bounds: what leaving the trust region costs, by quantity.
+        nearest: that network's name; empty for an unknown layout.
+        nearest_top1: its published top-1, in %; 0 for an unknown layout.
+        width_factor: factor that scales its widths to this network's size.
+        params, macs, activations: size at 256 pixels; `macs` without attention's matrix products.
+        flags: claims for the reader.
+    """
+
+    value: float
+    sigma: float
+    score: float
+    block_offset: float
+    patch_offset: float
+    resolution_offset: float
+    base_sigma: float
+    knobs: tuple[Contribution, ...]
+    bounds: tuple[Contribution, ...]
+    nearest: str
+    nearest_top1: float
+    width_factor: float
+    params: int
+    macs: int
+    activations: int
+    flags: tuple[str, ...]
+
+    @property
+    def bias(self) -> float:
+        """Sum of the shifts for departing from evidence, patch and resolution left out; zero or negative."""
+        own = sum(k.bias for k in self.knobs if k.knob not in ("patch", "resolution"))
+        return own + sum(b.bias for b in self.bounds)
+
+    @property
+    def distance(self) -> float:
+        """Standard deviation that the departures add, in points; 0 for a published network."""
+        return sqrt(sum(k.sigma**2 for k in (*self.knobs, *self.bounds)))
+
+
+class _Assessment(NamedTuple):
+    value: float
+    variance: float
+    score: float
+    block_offset: float
+    terms: list[Term]
+    bounds: list[Term]
+    reference: Reference | None
+    log_factor: float
+    size: Size
+    flags: tuple[str, ...]
+
+
+def estimate_top1(spec: ArchSpec, resolution: Resolution = DEFAULT_RESOLUTION) -> Measurement:
+    """Top-1 on ImageNet-1k that the network would reach with the published recipes, with its 90 % interval.
+
+    Size is counted at 256 pixels, where the published networks were trained; another resolution shifts
+    the result by `evidence.RESOLUTION_GAIN` and is flagged outside `evidence.RESOLUTION_EVIDENCE`.
+    The number of classes does not matter. A search has to rank by a lower quantile, not by the value.
+
+    Args:
+        spec: the network.
+        resolution: side of a square image, or (height, width), in pixels.
+
+    Raises:
+        InputError: a resolution that no image has.
+    """
+    estimator = load_estimator()
+    a = _assess(spec, resolution, estimator)
+    half = _Z * sqrt(a.variance)
+    near = "no published network of this layout" if a.reference is None else f"nearest {a.reference.name}"
+    return Measurement(
+        metric="top1",
+        value=a.value,
+        unit="%",
+        kind="estimated",
+        low=a.value - half,
+        high=a.value + half,
+        level=LEVEL,
+        basis=f"{estimator.num_anchors} published networks, {near}",
+        protocol=PROTOCOL,
+        n=estimator.num_anchors,
+        flags=a.flags,
+    )
+
+
+def explain_top1(spec: ArchSpec, resolution: Resolution = DEFAULT_RESOLUTION) -> Top1Explanation:
+    """The same estimate with everything that went into it; arguments and errors as `estimate_top1`."""
+    estimator = load_estimator()
+    a = _assess(spec, resolution, estimator)
+    knobs = tuple(Contribution(*t) for t in a.terms)
+    offsets = {k.knob: k.bias for k in knobs}
+    return Top1Explanation(
+        value=a.value,
+        sigma=sqrt(a.variance),
+        score=a.score,
+        block_offset=a.block_offset,
+        patch_offset=offsets.get("patch", 0.0),
+        resolution_offset=offsets["resolution"],
+        base_sigma=estimator.sigma,
+        knobs=knobs,
+        bounds=tuple(Contribution(*t) for t in a.bounds),
+        nearest=a.reference.name if a.reference else "",
+        nearest_top1=a.reference.top1 if a.reference else 0.0,
+        width_factor=2**a.log_factor,
+        params=a.size.params,
+        macs=a.size.macs,
+        activations=a.size.activations,
+        flags=a.flags,
+    )
+
+
+def _assess(spec: ArchSpec, resolution: Resolution, estimator: Estimator) -> _Assessment:
+    if spec.num_classes != CLASSES:
+        spec = spec.with_classes(CLASSES)
+    sizes = part_sizes(spec)
+    size = total_size(sizes)
+    score = estimator.score(*size)
+    own = shape(spec)
+    terms = [_resolution(resolution)]
+    bounds = [t for b in TRUST_REGION if (t := _outside(b, size)) is not None]
+    offset, reference, log_factor, variance = 0.0, None, 0.0, estimator.sigma**2
+    if own is None:
+        variance += UNKNOWN_LAYOUT_SIGMA**2
+    else:
+        offset = _block_offset(own, estimator)
+        reference, log_factor, departures = nearest(
+            own,
+            log2(size.params),
+            late_ratio(sizes),
+            lambda head: max(0.0, score - estimator.score(*total_size(part_sizes(replace(spec, head=head))))),
+        )
+        terms += departures
+    departed = sum([t[3] * t[3] for t in terms]) + sum([t[3] * t[3] for t in bounds])
+    value = score + offset + sum([t[2] for t in terms]) + sum([t[2] for t in bounds])
+    flags = _flags(own, reference, terms, bounds, size, resolution)
+    return _Assessment(value, variance + departed, score, offset, terms, bounds, reference, log_factor, size, flags)
+
+
+def _block_offset(own: Shape, estimator: Estimator) -> float:
+    """Mean over the transformer stages of the offset of their kind, v3's in part where its switches are on in part."""
+    offsets, total = estimator.block_offsets, 0.0
+    for stage in own.stages:
+        base, share = offsets[stage.body], v3_share(stage.body, stage.switches)
+        total += base + share * (offsets["v3"] - base)
+    return total / len(own.stages)
+
+
+def _resolution(resolution: Resolution) -> Term:
+    knob = KNOBS["resolution"]
+    x = log2(prod(image_size(resolution))) / 2 - log2(DEFAULT_RESOLUTION)
+    gain = RESOLUTION_GAIN * min(x, log2(RESOLUTION_EVIDENCE[1] / DEFAULT_RESOLUTION))
+    return knob.name, abs(x), gain, knob.kappa * abs(x)
+
+
+def _quantity(bound: Bound, size: Size) -> float:
+    if bound.quantity == "params":
+        return size.params / 1e6
+    return size.activations / (1e6 if bound.quantity == "activations" else size.params)
+
+
+def _outside(bound: Bound, size: Size) -> Term | None:
+    value = _quantity(bound, size)
+    if value > bound.high:
+        x, bias = log2(value / bound.high), bound.bias_above
+    elif value < bound.low:
+        x, bias = log2(bound.low / value), bound.bias_below
+    else:
+        return None
+    return bound.quantity, x, bias * x, bound.kappa * x
+
+
+def _flags(
+    own: Shape | None,
+    reference: Reference | None,
+    terms: list[Term],
+    bounds: list[Term],
+    size: Size,
+    resolution: Resolution,
+) -> tuple[str, ...]:
+    causes = [_bound_cause(b, size) for b in TRUST_REGION if bounds and b.quantity in [t[0] for t in bounds]]
+    if reference is None:
+        causes.append("not the layout of any published network")
+    elif sum([t[3] * t[3] for t in terms]) > FAR**2:
+        worst = sorted(terms, key=lambda t: t[3], reverse=True)[:2]
+        causes.append(f"far from {reference.name} in {' and '.join(t[0] for t in worst)}")
+    low, high = RESOLUTION_EVIDENCE
+    side = sqrt(prod(image_size(resolution)))
+    if not low <= side <= high:
+        causes.append(f"resolution {side:.0f} outside {low} to {high}")
+    flags = [EXTRAPOLATING] if causes else []
+    flags += [f"{EXTRAPOLATING}: {c}" for c in causes]
+    if any(t[1] > 0 for t in terms if t[0] == "heads"):
+        flags.append("score blind: heads")
+    return tuple(flags)
+
+
+def _bound_cause(bound: Bound, size: Size) -> str:
+    value = _quantity(bound, size)
+    unit = "" if bound.quantity == "activations/params" else " M"
+    side, limit = ("above", bound.high) if value > bound.high else ("below", bound.low)
+    return f"{bound.quantity} {value:.3g}{unit} {side} {limit:g}{unit}"

@@ -1,0 +1,86 @@
+"""The fitted numbers behind the estimate, as `python -m mvsearch.accuracy.fit` wrote them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log
+from typing import Any
+
+from mvsearch.accuracy.anchors import DATA
+
+ESTIMATOR_FILE = DATA / "estimator.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """Pairs of published networks whose predicted gap lies in a range.
+
+    Attributes:
+        low, high: predicted gap in points of top-1; `high` is None in the last bin.
+        pairs: pairs of networks in it.
+        observed: share of them that the prediction put in the right order.
+        mean_gap: their mean predicted gap.
+        probability: `observed` made monotone over the bins and at least 0.5 (isotonic regression).
+    """
+
+    low: float
+    high: float | None
+    pairs: int
+    observed: float
+    mean_gap: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """top1 = c0 + c1 ln(params/1e6) + c2 ln(MACs/1e6) + c3 ln(activations/1e6) + offset(block kind).
+
+    Attributes:
+        coefficients: c0 to c3, fitted on anchors of other families below `max_params`.
+        num_anchors: how many those are.
+        max_params: upper end of the fitted range.
+        block_offsets: block kind (`v1`, `v2`, `v3`) -> points, from the MobileViT anchors.
+        sigma: standard deviation of a published MobileViT's error, from leaving each size band out.
+        sigma_zoo: standard deviation of the fit's residuals over all families.
+        calibration: `any`, `same_family`, `mobilevit` -> bins by predicted gap, each family predicted without itself.
+        held_out: how well anchors are predicted that the fit has not seen.
+        data_hash: of the anchors.
+    """
+
+    coefficients: tuple[float, float, float, float]
+    num_anchors: int
+    max_params: float
+    block_offsets: dict[str, float]
+    sigma: float
+    sigma_zoo: float
+    calibration: dict[str, tuple[CalibrationBin, ...]]
+    held_out: dict[str, Any]
+    data_hash: str
+
+    def score(self, params: float, macs: float, activations: float) -> float:
+        """Points that size alone buys, in % top-1; `macs` without attention's matrix products."""
+        c0, c1, c2, c3 = self.coefficients
+        return c0 + c1 * log(params / 1e6) + c2 * log(macs / 1e6) + c3 * log(activations / 1e6)
+
+
+def estimator_from_json(data: dict[str, Any]) -> Estimator:
+    """Read what the fit wrote."""
+    return Estimator(
+        coefficients=tuple(data["coefficients"]),
+        num_anchors=data["num_anchors"],
+        max_params=data["max_params"],
+        block_offsets=data["block_offsets"],
+        sigma=data["sigma"],
+        sigma_zoo=data["sigma_zoo"],
+        calibration={k: tuple(CalibrationBin(**b) for b in bins) for k, bins in data["calibration"].items()},
+        held_out=data["held_out"],
+        data_hash=data["data_hash"],
+    )
+
+
+@lru_cache(maxsize=1)
+def load_estimator() -> Estimator:
+    """The estimator that ships with the package."""
+    return estimator_from_json(json.loads(ESTIMATOR_FILE.read_text(encoding="utf8")))

@@ -42,9 +42,7 @@ def card(point: Point, confidence: float) -> dict[str, Any]:
 
 def _number(evaluation: Evaluation, metric: str) -> str:
     m = evaluation.measurements[metric]
-    if m.kind == "counted":
-        return exact_value(metric, m.value)
-    return full_text(m)
+    return f"{exact_value(metric, m.value)}, counted" if m.kind == "counted" else full_text(m)
 
 
 def _cells(row: PartRow) -> list[str]:

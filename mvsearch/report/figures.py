@@ -134,7 +134,7 @@ def _text(points: Sequence[Point], places: dict[int, str], narrow: dict[int, str
         "text": [p.label if id(p) in places else "" for p in points],
         "textposition": [places.get(id(p), "top center") for p in points],
         "textfont": {"size": 11.5, "color": colour},
-        "cliponaxis": True,
+        "cliponaxis": False,
         "meta": {
             "narrow": {
                 "text": [p.label if id(p) in narrow else "" for p in points],

@@ -54,7 +54,12 @@
     for (const note of card.notes) notes.append(element("li", note));
     left.append(list, notes);
     const table = element("table"), head = table.createTHead().insertRow(), body = table.createTBody();
-    data.headings.forEach((h, i) => { const th = element("th", h, i < 2 ? "text" : ""); th.scope = "col"; head.append(th); });
+    data.headings.forEach((h, i) => {
+      const th = element("th", narrow.matches ? short[h] || h : h, i < 2 ? "text" : "");
+      th.scope = "col";
+      th.title = h;
+      head.append(th);
+    });
     for (const part of card.parts) {
       const row = body.insertRow();
       part.forEach((cell, i) => row.append(element("td", cell, i < 2 ? "text" : "")));

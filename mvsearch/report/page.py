@@ -85,8 +85,8 @@ def _plot_section(scene: Scene) -> str:
 </div>
 <div class="key" role="group" aria-label="What the plot shows">{_key(scene)}</div>
 <div id="tradeoff" class="plot" role="img" aria-label="Top-1 against cost: candidates, front, published networks"></div>
-<p class="small">Point at a network to see it whole; click to keep it, click it again to let go. Double-click the plot to see
-everything, larger published networks too. Candidates: {cloud}{scene.num_candidates:,} within the budget. The line
+<p class="small">Point at a network, or tap it, to see it whole; a click keeps it, another lets it go. Double-click the plot to
+see everything, larger published networks too. Candidates: {cloud}{scene.num_candidates:,} within the budget. The line
 joins the front's members that no other member beats in this view. Open marks do not keep the budget. A click on an entry of the
 key hides it.</p>
 <div id="card" class="card" aria-live="polite"></div>"""
@@ -101,7 +101,7 @@ def _key(scene: Scene) -> str:
     entries = [
         ("front", '<i style="color:var(--winner)">★</i> winner &ensp;<i style="color:var(--front)">●</i> front'
                   ' &ensp;<i style="color:var(--front)">◉</i> tied with the winner'),
-        ("intervals", '<i style="color:var(--front)">┼</i> 90&nbsp;% intervals'),
+        ("intervals", f'<i style="color:var(--front)">┼</i> {escape(scene.level)} intervals'),
         *((f, f'<i style="color:var(--{f})">{_GLYPHS[f]}</i> {FAMILY_NAMES[f]}, published') for f in families),
         ("candidates", '<i style="color:var(--cloud)">•</i> candidates'),
     ]  # fmt: skip

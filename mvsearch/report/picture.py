@@ -47,19 +47,21 @@ def draw_picture(view: RunView, path: Path) -> None:
     Two panels share the estimated top-1: the predicted or measured latency, and the budget's counted
     metric (parameters if only a latency is limited).
     """
-    draw_scene(build_scene(view, cloud_points=1500), _title(view), (path,))
+    draw_pictures(view, (path,))
 
 
 def draw_pictures(view: RunView, paths: Sequence[Path]) -> None:
     """The same picture in several formats, drawn once."""
-    draw_scene(build_scene(view, cloud_points=1500), _title(view), paths)
+    scene = build_scene(view, cloud_points=1500)
+    draw_scene(scene, _title(view, scene), paths)
 
 
-def _title(view: RunView) -> str:
+def _title(view: RunView, scene: Scene) -> str:
     budget = ", ".join(b.text for b in view.settings.budgets)
     s = view.settings
-    asked = f"{s.space} within {budget}, {s.resolution} px, {view.counts.evaluated:,} candidates"
-    return f"{asked}; bars: 90 % intervals; open marks: not within the budget"
+    space = s.space if len(s.space) <= 40 else f"...{s.space[-37:]}"
+    asked = f"{space} within {budget}, {s.resolution} px, {view.counts.evaluated:,} candidates"
+    return f"{asked}; bars: {scene.level} intervals; open marks: not within the budget"
 
 
 def draw_scene(scene: Scene, title: str, paths: Sequence[Path]) -> None:
@@ -121,7 +123,7 @@ def _draw_panel(axes: Axes, scene: Scene, axis: Axis) -> None:
     steps = staircase([(p.cost(key), p.quality("estimate")) for p in scene.front])
     if steps:
         axes.step([x for x, _ in steps], [y for _, y in steps], where="post", color=FRONT, linewidth=1, alpha=0.7)
-    _draw_published(axes, scene, key)
+    _draw_published(axes, scene, axis)
     for role, name, style in (
         ("front", "front, with intervals", {"marker": "o", "ms": 4.6, "color": FRONT, "mec": "white", "mew": 0.6}),
         ("tied", "tied with the winner", {"marker": "o", "ms": 7, "mfc": "none", "mec": FRONT, "mew": 1.4, "ecolor": FRONT}),
@@ -142,21 +144,29 @@ def _draw_front(axes: Axes, points: list[Point], key: CostKey, name: str, style:
         **style,
     )  # fmt: skip
     for bars in container[2]:
+        bars.set_zorder(2)  # under the labels, which are under the marks
         bars.set_alpha(0.85 if name == "winner" else 0.22)
 
 
-def _draw_published(axes: Axes, scene: Scene, key: CostKey) -> None:
+def _is_shown(p: Point, scene: Scene, axis: Axis) -> bool:
+    low, high = scene.top1_shown["estimate"]
+    return axis.shown[0] <= p.cost(axis.key) <= axis.shown[1] and low <= p.quality("estimate") <= high
+
+
+def _draw_published(axes: Axes, scene: Scene, axis: Axis) -> None:
     for family, (colour, marker) in FAMILY.items():
         label: str | None = f"{FAMILY_NAMES[family]}, published"
         for feasible in (True, False):
             points = [p for p in scene.published if p.family == family and p.feasible == feasible]
             if not points:
                 continue
-            axes.plot(
-                [p.cost(key) for p in points], [p.quality("estimate") for p in points], marker, markersize=5.5, zorder=3.5,
+            inside = [p for p in points if _is_shown(p, scene, axis)]
+            (line,) = axes.plot(
+                [p.cost(axis.key) for p in inside], [p.quality("estimate") for p in inside], marker, markersize=5.5, zorder=3.5,
                 markerfacecolor=colour if feasible else "white", markeredgecolor="white" if feasible else colour,
-                markeredgewidth=0.6 if feasible else 1.1, label=label,
+                markeredgewidth=0.6 if feasible else 1.1, label=label, clip_on=False,
             )  # fmt: skip
+            line.set_in_layout(False)  # unclipped, it would count as part of the margins
             label = None
 
 
@@ -180,7 +190,7 @@ def _label_points(renderer: RendererBase, axes: Axes, scene: Scene, axis: Axis) 
             ha="center",
             va="center",
             color=WINNER if p is scene.winner else MUTED,
-            zorder=5,
+            zorder=2.5,
             bbox=_HALO,
         )
         for p in wanted

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mvsearch.report.select import thinned
-from mvsearch.report.words import common_kind, family_of, short_name
+from mvsearch.report.words import common_kind, family_of, level_text, short_name
 from mvsearch.spec.budget import Budget
 from mvsearch.spec.record import Evaluation, Measurement
 from mvsearch.spec.run import RunView
@@ -97,6 +97,7 @@ class Scene:
         axes: one per cost.
         qualities: title of the top-1 axis per choice.
         top1_shown: part of the top-1 axis shown first, per choice.
+        level: coverage of the intervals in words, e.g. `90 %`.
     """
 
     cloud: tuple[Point, ...]
@@ -106,6 +107,7 @@ class Scene:
     axes: dict[CostKey, Axis]
     qualities: dict[QualityKey, str]
     top1_shown: dict[QualityKey, tuple[float, float]]
+    level: str = ""
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -148,6 +150,7 @@ def build_scene(view: RunView, cloud_points: int = CLOUD_POINTS) -> Scene:
             "lower": f"lower bound of {kind} top-1, %, {view.settings.confidence * 100:.0f} % confidence",
         },
         top1_shown={q: _top1_shown(front, points or published, q) for q in QUALITIES},
+        level="/".join(sorted({level_text(m) for p in front for m in p.evaluation.measurements.values() if m.level})),
     )
 
 

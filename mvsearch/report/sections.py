@@ -116,7 +116,7 @@ def _caution(view: RunView, winner: FrontMember) -> str:
     return f'<p class="notice">{words}</p>'
 
 
-_CONFIG_HEADS = ("blocks", "stem", "width C1-5", "expansion 1-5", "mv2 blocks", "d", "L", "heads", "FFN", "patch", "head")
+_CONFIG_HEADS = ("blocks", "d", "L", "heads", "width", "expansion", "FFN", "patch", "mv2 blocks", "stem", "head")
 
 
 def front_section(view: RunView) -> str:
@@ -129,7 +129,7 @@ def front_section(view: RunView) -> str:
     with_probability = any(not b.is_counted for b in view.settings.budgets)
     confidence = f"{view.settings.confidence * 100:.0f} %"
     heads = [
-        ("network", ""), ("top-1, %", kinds["top1"]), ("at least", f"{confidence} confidence"),
+        ("network", ""), ("top-1, %", kinds["top1"]), ("at least", f"{confidence} sure"),
         ("latency, ms", kinds["latency"]),
         *([("P(in budget)", "")] if with_probability else []), ("params", kinds["params"]), ("MACs", kinds["macs"]),
         *((h, "") for h in _CONFIG_HEADS),

@@ -203,7 +203,7 @@ def escape(text: object) -> str:
 
 
 def config_vectors(spec: ArchSpec) -> tuple[str, ...]:
-    """The configuration in one row: blocks, stem, widths, expansions, mv2 blocks, d, L, heads, FFN, patches, head.
+    """The configuration in one row: blocks, d, L, heads, widths, expansions, FFN, patches, mv2 blocks, stem, head.
 
     Values of several stages are joined by spaces, first stage first; `-` where a stage lacks the knob.
     """
@@ -211,14 +211,14 @@ def config_vectors(spec: ArchSpec) -> tuple[str, ...]:
     heads = [str(s.heads) if isinstance(s, MobileViTStage) else "-" for s in transformers]
     return (
         " ".join(spec.blocks),
-        str(spec.stem.channels),
-        " ".join(str(s.channels) for s in spec.stages),
-        " ".join(f"{s.expansion:g}" for s in spec.stages),
-        " ".join(str(s.num_blocks) for s in spec.stages if isinstance(s, InvertedResidualStage)),
         " ".join(str(s.dim) for s in transformers),
         " ".join(str(s.depth) for s in transformers),
         " ".join(heads),
+        " ".join(str(s.channels) for s in spec.stages),
+        " ".join(f"{s.expansion:g}" for s in spec.stages),
         " ".join(f"{s.ffn_ratio:g}" for s in transformers),
         " ".join(patch_text(s.patch) for s in transformers),
+        " ".join(str(s.num_blocks) for s in spec.stages if isinstance(s, InvertedResidualStage)),
+        str(spec.stem.channels),
         head_text(spec.head),
     )

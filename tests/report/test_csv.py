@@ -1,5 +1,6 @@
 import csv
 import time
+from pathlib import Path
 
 from mvsearch.report.csv import COLUMNS, front_rows, spec_cells, spec_of_row, trial_rows, write_csv
 from mvsearch.spec.published import published_networks
@@ -59,3 +60,9 @@ def test_five_thousand_rows_take_little_time(tmp_path):
     for _ in range(copies):
         write_csv(tmp_path / "trials.csv", trial_rows(view))
     assert time.process_time() - start < 2.5  # about 0.5 s on an idle core
+
+
+def test_every_column_is_in_the_docs():
+    text = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    firsts = [name for name, _ in COLUMNS if not name[-1].isdigit() or name.endswith(("1",))]
+    assert [name for name in firsts if f"`{name}`" not in text] == []

@@ -9,7 +9,7 @@ import pytest
 from mvsearch.report.page import render_page
 from tests.report.sample import HOSTILE, synthetic_view
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")

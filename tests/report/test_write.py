@@ -6,7 +6,7 @@ import pytest
 
 from mvsearch.report import REPORT_FILES, write_report
 from mvsearch.report.picture import draw_picture
-from tests.report.sample import HOSTILE, synthetic_view
+from tests.report.sample import synthetic_view
 
 
 def test_writes_all_files_and_leaves_no_draft(tmp_path):
@@ -28,12 +28,23 @@ def test_a_failing_writer_leaves_the_old_file_alone(tmp_path):
 
 
 def test_picture_is_deterministic_and_its_text_is_text(tmp_path):
-    view = synthetic_view(budgets="5ms,400M-macs", space=HOSTILE + " $x_1$")
+    view = synthetic_view(budgets="5ms,400M-macs", space="<script>.yaml $x_1$")
     first, second = tmp_path / "a.svg", tmp_path / "b.svg"
     draw_picture(view, first)
     draw_picture(view, second)
     assert first.read_bytes() == second.read_bytes()
     text = " ".join(t.text or "" for t in ElementTree.parse(first).iter("{http://www.w3.org/2000/svg}text"))
-    for word in ("predicted latency on iphone12, ms", "budget 5ms", "budget 400M-macs", "v3-XXS", "<script>alert", "$x_1$"):
+    for word in ("predicted latency on iphone12, ms", "budget 5ms", "budget 400M-macs", "v3-XXS", "<script>.yaml", "$x_1$"):
         assert word in text, word
     assert "<dc:date>" not in first.read_text(encoding="utf-8")
+
+
+def test_panels_fill_the_picture(tmp_path):
+    """Published networks outside the view must not squeeze the panels."""
+    from matplotlib.image import imread
+
+    draw_picture(synthetic_view(), tmp_path / "a.png")
+    pixels = imread(tmp_path / "a.png")[:, :, :3]
+    empty = (pixels > 0.97).all(axis=(0, 2))
+    widest = max(map(len, "".join("#" if e else " " for e in empty).split()), default=0)
+    assert widest < pixels.shape[1] / 20

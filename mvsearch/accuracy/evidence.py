@@ -77,10 +77,10 @@ _ROWS = (
         "MobileNetV2 (1801.04381); MnasNet; RegNet (2003.13678)",
     ),
     Knob(
-        "width profile", 0.5, -0.3, "C of the five stages, common factor taken out, root of the sum of squares; "
-        "bias per doubling of strides 2 and 4",
-        "no ablation at equal cost; RegNet's best widths grow smoothly",
-        "RegNet (2003.13678); the kappa is the default, the bias a judgement: early width is cheap activations",
+        "width profile", 0.5, -0.3, "C of the five stages, common factor taken out, root of the sum of squares; bias per "
+        "doubling of strides 2 and 4, and twice that per halving from one stage to the next",
+        "no ablation at equal cost; RegNet's best widths grow by stage, and requiring it improved the whole population",
+        "RegNet (2003.13678), section 3.2; the kappa is the default, the bias a judgement: early width is cheap activations",
     ),
     Knob(
         "late parameters", 0.5, -0.75, "params at stride 32 (head included) over the rest, against the nearest network's at "

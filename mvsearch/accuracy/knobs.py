@@ -126,7 +126,10 @@ def width_profile(widths: tuple[float, ...], published: tuple[float, ...]) -> Te
     xs = [a - b for a, b in zip(widths, published, strict=True)]
     common = sum(xs) / 5
     x = sqrt(max(0.0, sum([x * x for x in xs]) - 5 * common * common))
-    return knob.name, x, knob.bias * (max(0.0, xs[0] - common) + max(0.0, xs[1] - common)), knob.kappa * x
+    c1, c2, c3, c4, c5 = widths
+    narrowing = max(0.0, c1 - c2) + max(0.0, c2 - c3) + max(0.0, c3 - c4) + max(0.0, c4 - c5)
+    early = max(0.0, xs[0] - common) + max(0.0, xs[1] - common)
+    return knob.name, x, knob.bias * (early + 2 * narrowing), knob.kappa * x
 
 
 @lru_cache(maxsize=65536)

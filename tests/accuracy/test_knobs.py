@@ -133,6 +133,15 @@ def test_mixed_kinds_cost_certainty() -> None:
     assert explain_top1(half).block_offset < explain_top1(v1).block_offset
 
 
+def test_widths_that_shrink_cost() -> None:
+    spec = network("mobilevitv3_0.75")
+    base = explain_top1(spec)
+    for index, channels in ((0, 160), (4, 160)):  # wider than the next stage, narrower than the one before
+        profile = next(k for k in explain_top1(change(spec, index, channels=channels)).knobs if k.knob == "width profile")
+        assert profile.bias < -0.3
+    assert all(k.bias == 0 for k in base.knobs if k.knob == "width profile")
+
+
 def test_trust_region_names_its_causes() -> None:
     wide = v3((96, 96, 64, 80, 96), (64, 80, 96), (2, 4, 3), (6, 6, 6, 2, 2))
     e = explain_top1(wide)

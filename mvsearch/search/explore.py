@@ -160,11 +160,27 @@ class _Best:
             self.text = f"top-1 >= {gain:.1f} % at {trial.evaluation.measurements['latency'].value:.2f} ms"
 
 
-def hypervolume_trace(trials: Sequence[Trial], goals: Goals, steps: int = 60) -> tuple[tuple[int, float], ...]:
-    """(trials so far, dominated area) along a run; the reference is the worst feasible value of each objective."""
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How the front grew along a run.
+
+    Attributes:
+        reference: (lower bound of top-1 in %, latency in ms) down to which the area is measured: the floor, and the
+            slowest feasible candidate.
+        trace: (trials so far, dominated area in points x ms).
+    """
+
+    reference: Pair | None
+    trace: tuple[tuple[int, float], ...]
+
+
+def growth(trials: Sequence[Trial], goals: Goals, steps: int = 60) -> Growth:
+    """Dominated area along a run, at about `steps` points of it."""
     feasible = [(t.number, goals.objectives(t.evaluation)) for t in trials if t.feasible]
     if not feasible:
-        return ()
-    reference = (min(p[0] for _, p in feasible), max(p[1] for _, p in feasible))
+        return Growth(None, ())
+    floor = goals.floor if goals.floor > float("-inf") else min(gain for _, (gain, _) in feasible)
+    reference = (floor, max(cost for _, (_, cost) in feasible))
     marks = sorted({round(len(feasible) * k / steps) for k in range(1, steps + 1)} - {0})
-    return tuple((feasible[m - 1][0] + 1, hypervolume([p for _, p in feasible[:m]], reference)) for m in marks)
+    trace = ((feasible[m - 1][0] + 1, hypervolume([pair for _, pair in feasible[:m]], reference)) for m in marks)
+    return Growth(reference, tuple(trace))

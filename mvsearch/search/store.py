@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,10 @@ class Store:
         self._provenance = {text: i for i, text in self._db.execute("SELECT id, text FROM provenance")}
 
     def close(self) -> None:
-        """Fold the write-ahead log into the file and close it."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._db.execute("PRAGMA journal_mode=DELETE")
+        """Fold the write-ahead log into the one file, unless somebody is reading it just now, and close it."""
+        with suppress(sqlite3.OperationalError):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.execute("PRAGMA journal_mode=DELETE")
         self._db.close()
 
     def meta(self, key: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mvsearch.accuracy import published_top1
 from mvsearch.search.estimate import estimate
-from mvsearch.search.explore import hypervolume_trace
+from mvsearch.search.explore import growth
 from mvsearch.search.final import Verified, front_members
 from mvsearch.search.goals import Goals
 from mvsearch.search.store import Store
@@ -68,6 +68,7 @@ def run_view(
         target: predicts the latency.
     """
     goals = goals_of(settings, target)
+    grown = growth(trials, goals)
     return RunView(
         settings=replace(settings, trials=max(settings.trials, len(trials))),
         command=record["command"],
@@ -78,7 +79,8 @@ def run_view(
         struck=verified.struck,
         published=published_points(goals, target),
         counts=search_counts(store, trials),
-        hypervolume=hypervolume_trace(trials, goals),
+        hypervolume=grown.trace,
+        reference_point=grown.reference,
         versions=tuple((str(a), str(b)) for a, b in record["versions"]),
         machine=record["machine"],
         seconds=record["seconds"],

@@ -73,25 +73,36 @@ def count_built(model: nn.Module, resolution: Resolution) -> BuiltCosts:
         UncountedOperatorError: an operator that fvcore leaves out and that is not known to be free
             of multiply-accumulates, e.g. the fused attention kernel.
     """
-    with _evaluating(model), _quiet():
-        from fvcore.nn import FlopCountAnalysis
+    return _run_and_count(model, resolution)[0]
 
-        analysis = FlopCountAnalysis(model, _images(model, resolution))
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-        counted = {name: int(number) for name, number in analysis.by_operator().items()}
-        uncounted = dict(analysis.unsupported_ops())
+
+def _run_and_count(model: nn.Module, resolution: Resolution) -> tuple[BuiltCosts, torch.Tensor]:
+    """The count and the output; fvcore traces one real run, and that run is all there is."""
+    outputs: list[torch.Tensor] = []
+    hook = model.register_forward_hook(lambda module, images, output: outputs.append(output.detach()))
+    try:
+        with _evaluating(model), _quiet():
+            from fvcore.nn import FlopCountAnalysis
+
+            analysis = FlopCountAnalysis(model, _images(model, resolution))
+            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+            counted = {name: int(number) for name, number in analysis.by_operator().items()}
+            uncounted = dict(analysis.unsupported_ops())
+    finally:
+        hook.remove()
     unknown = sorted(set(uncounted) - WITHOUT_MACS)
     if unknown:
         raise UncountedOperatorError(
             f"fvcore does not count `{', '.join(unknown)}`",
             "write it with operators that are counted, or list it as free of multiply-accumulates",
         )
-    return BuiltCosts(
+    costs = BuiltCosts(
         params=sum(p.numel() for p in model.parameters()),
         macs=sum(n for name, n in counted.items() if name in MAC_OPERATORS),
         extra=tuple(sorted((name, n) for name, n in counted.items() if name not in MAC_OPERATORS)),
         uncounted=tuple(sorted(uncounted.items())),
     )
+    return costs, outputs[0]
 
 
 def verify(spec: ArchSpec, resolution: Resolution, model: nn.Module) -> str | None:
@@ -100,12 +111,11 @@ def verify(spec: ArchSpec, resolution: Resolution, model: nn.Module) -> str | No
     Returns:
         What does not agree, in one line; None if everything does.
     """
-    closed, built = count(spec, resolution), count_built(model, resolution)
+    closed = count(spec, resolution)
+    built, logits = _run_and_count(model, resolution)
     for name, expected, found in (("params", closed.params, built.params), ("macs", closed.macs, built.macs)):
         if expected != found:
             return f"{name}: closed form `{expected}`, built network `{found}`"
-    with _evaluating(model):
-        logits = model(_images(model, resolution))
     if logits.shape != (1, spec.num_classes):
         return f"output shape `{tuple(logits.shape)}` instead of `{(1, spec.num_classes)}`"
     if not bool(torch.isfinite(logits).all()):

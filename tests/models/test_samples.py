@@ -1,0 +1,60 @@
+"""Random architectures build, run, and cost what the closed form says, to the last digit.
+
+`-m full` takes 1,000 of every shipped space and 1,000 of the strategy of these tests, at 256 and 224.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+import torch
+
+from mvsearch.models import build
+from mvsearch.models.witness import verify
+from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.space_file import shipped_spaces
+from tests.strategies import random_spec
+
+torch.set_num_threads(1)
+
+FULL = int(os.environ.get("MVSEARCH_SAMPLES", "1000"))
+BLOCK = 50
+SPACES = shipped_spaces()
+RESOLUTIONS = (256, 224)
+
+
+def check(spec: ArchSpec) -> None:
+    model = build(spec)
+    for resolution in RESOLUTIONS:
+        assert verify(spec, resolution, model) is None, (spec, resolution)
+
+
+def sample(space: str, seed: int) -> ArchSpec:
+    return SPACES[space].decode(SPACES[space].random_point(random.Random(seed)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks(seed: int) -> None:
+    check(random_spec(seed))
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_random_networks_of_every_space(space: str) -> None:
+    check(sample(space, 0))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("start", range(0, FULL, BLOCK))
+def test_many_random_networks(start: int) -> None:
+    for seed in range(start, start + BLOCK):
+        check(random_spec(seed))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("start", range(0, FULL, BLOCK))
+@pytest.mark.parametrize("space", SPACES)
+def test_many_random_networks_of_every_space(space: str, start: int) -> None:
+    for seed in range(start, start + BLOCK):
+        check(sample(space, seed))

@@ -55,7 +55,12 @@ class NoCandidateError(MvsearchError):
     exit_code = 3
 
     def __init__(
-        self, message: str, hint: str = "", nearest: tuple[Any, ...] = (), budgets: tuple[Any, ...] = (), confidence: float = 0.8
+        self,
+        message: str,
+        hint: str = "",
+        nearest: tuple[Any, ...] = (),
+        budgets: tuple[Any, ...] = (),
+        confidence: float = 0.8,
     ) -> None:
         super().__init__(message, hint)
         self.nearest = nearest

@@ -88,6 +88,7 @@ def test_heavy_libraries_are_imported_lazily(path):
     ],
 )
 def test_light_things_load_nothing_heavy(code):
-    report = f"import atexit, sys\natexit.register(lambda: print('LOADED', *sorted(set(sys.modules) & {HEAVY!r}), file=sys.stderr))\n{code}"
+    loaded = f"set(sys.modules) & {HEAVY!r}"
+    report = f"import atexit, sys\natexit.register(lambda: print('LOADED', *sorted({loaded}), file=sys.stderr))\n{code}"
     done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
     assert done.stderr.strip().splitlines()[-1] == "LOADED"

@@ -34,9 +34,7 @@ def run(
         str, typer.Option("--space", help="Search space: a name of `mvsearch spaces`, or a YAML file.")
     ] = "mobilevit",
     trials: Annotated[int, typer.Option("--trials", help="Distinct in-budget candidates to evaluate.")] = 3000,
-    time_limit: Annotated[
-        str | None, typer.Option("--time-limit", help="End the search after `90s`, `10m` or `2h`.")
-    ] = None,
+    time_limit: Annotated[str | None, typer.Option("--time-limit", help="End the search after `90s`, `10m` or `2h`.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same proposals.")] = 0,
     confidence: Annotated[
         float, typer.Option("--confidence", help="With which a predicted budget is met and top-1 reaches its lower bound.")
@@ -67,8 +65,8 @@ def run(
     listener = TerminalListener(confidence)
     try:
         result = search(
-            budget, target, space=space, trials=trials, time_limit=limit, seed=seed, confidence=confidence, resolution=resolution,
-            workers=workers, in_process=in_process, address=address, out=folder, resume=resume,
+            budget, target, space=space, trials=trials, time_limit=limit, seed=seed, confidence=confidence,
+            resolution=resolution, workers=workers, in_process=in_process, address=address, out=folder, resume=resume,
             command=shlex.join(["mvsearch", *sys.argv[1:]]), listener=listener,
         )  # fmt: skip
     except KeyboardInterrupt:

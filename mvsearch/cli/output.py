@@ -67,8 +67,9 @@ class TerminalListener:
             top1, latency = m["top1"], m["latency"]
             lower = top1.quantile(1 - self._confidence)
             self._console.print(
-                f"         {t.evaluation.arch_id}  {latency.value:5.2f} ms {latency.kind} ({latency.low:.2f} to {latency.high:.2f})"
-                f"  top-1 {top1.value:.1f} % {top1.kind}, at least {lower:.1f} %  {m['params'].value / 1e6:.2f} M params",
+                f"         {t.evaluation.arch_id}  {latency.value:5.2f} ms {latency.kind}"
+                f" ({latency.low:.2f} to {latency.high:.2f})  top-1 {top1.value:.1f} % {top1.kind},"
+                f" at least {lower:.1f} %  {m['params'].value / 1e6:.2f} M params",
                 soft_wrap=True,
             )
 

@@ -200,15 +200,28 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             f"`{folder}` is an entry of schema `{schema}`",
             f"this version reads schema {SCHEMA_VERSION}" + (": update mvsearch" if newer else ""),
         )
+    _require_sections(folder / CONFIG, config, ("input", "classes", "weights"))
     return config
 
 
 def read_metrics(folder: str | Path) -> dict[str, Any]:
-    """An entry's `metrics.json`."""
-    metrics = _read_json(Path(folder) / METRICS)
+    """An entry's `metrics.json`.
+
+    Raises:
+        InputError: it is missing or holds no metrics.
+    """
+    path = Path(folder) / METRICS
+    metrics = _read_json(path)
     if not isinstance(metrics, dict):
-        raise InputError(f"`{Path(folder) / METRICS}` holds no metrics", "write the entry anew")
+        raise InputError(f"`{path}` holds no metrics", "a JSON object is expected; write the entry anew")
+    _require_sections(path, metrics, ("measurements", "provenance", "exports"))
     return metrics
+
+
+def _require_sections(path: Path, data: dict[str, Any], sections: tuple[str, ...]) -> None:
+    for section in sections:
+        if not isinstance(data.get(section), dict):
+            raise InputError(f"`{path}` has no `{section}`", "the file was edited; copy the entry anew, or write it anew")
 
 
 def _check_place(folder: Path, overwrite: bool) -> bool:

@@ -27,7 +27,10 @@ class TaskError(Exception):
 class Executor(Protocol):
     """Runs tasks."""
 
-    num_workers: int
+    @property
+    def num_workers(self) -> int:
+        """How many tasks run at a time."""
+        ...
 
     def map(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
         """Call `task` on every item.

@@ -110,7 +110,7 @@ class Explorer:
         index = number // GENERATION_SIZE
         generation = study.sampler.generation(study.study, index)
         self.store.set_generation(index, generation.proposed, generation.over_budget, generation.duplicates)
-        batch = []
+        batch: list[tuple[int, Proposal]] = []
         while number + len(batch) < min(trials, (index + 1) * GENERATION_SIZE):
             try:
                 batch.append(study.ask())

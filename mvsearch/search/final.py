@@ -60,7 +60,7 @@ def verify_front(
     store: Store,
     executor: Executor,
     verify: Verify,
-    target: str,
+    target: Target,
     seed: int,
     listener: Listener,
 ) -> Verified:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -50,7 +51,7 @@ class RayExecutor:
         env = {"env_vars": dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
         if address:
             try:
-                ray.init(address=address, runtime_env=env, log_to_driver=False, logging_level="error")
+                ray.init(address=address, runtime_env=env, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, ValueError) as error:
                 raise InputError(
                     f"no Ray cluster at `{address}`: {error}", "start one with `ray start --head`, or leave `--address` out"
@@ -58,7 +59,7 @@ class RayExecutor:
         else:
             ray.init(
                 num_cpus=num_workers, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, runtime_env=env,
-                log_to_driver=False, logging_level="error",
+                log_to_driver=False, logging_level=logging.ERROR,
             )  # fmt: skip
         self._actor_class = ray.remote(num_cpus=1, max_restarts=0)(_Worker)
         self._workers: list[Any] = [self._actor_class.remote() for _ in range(num_workers)]

@@ -141,7 +141,7 @@ class SearchStudy:
         return trial.number, proposal
 
     def tell(self, number: int, objectives: tuple[float, float] | None, violation: float) -> None:
-        """Report a trial's objectives, or None for one that failed, and by how much it misses predicted budgets and the floor."""
+        """Report a trial: its objectives (None if it failed), and by how much it misses budgets and the floor."""
         trial = self._asked.pop(number)
         if objectives is None:
             self.study.tell(trial, state=TrialState.FAIL)

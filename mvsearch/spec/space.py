@@ -40,22 +40,18 @@ HEADS: dict[str, Head] = {"expand": ExpandHead(), "pool": PoolHead()}
 TRANSFORMER_STAGES = (3, 4, 5)
 
 DimensionType = Literal["width", "count", "ratio", "patch", "block", "head", "activation"]
+_TRANSFORMER_KEYS: dict[str, DimensionType] = {
+    "block": "block", "dim": "width", "depth": "count", "heads": "count", "ffn_ratio": "ratio", "patch": "patch",
+}  # fmt: skip
 DIMENSION_TYPES: dict[str, DimensionType] = {
     "stem.channels": "width",
     **{f"stage{i}.channels": "width" for i in range(1, 6)},
     **{f"stage{i}.expansion": "ratio" for i in range(1, 6)},
     "stage2.blocks": "count",
-    **{
-        f"stage{i}.{key}": kind
-        for i in TRANSFORMER_STAGES
-        for key, kind in (
-            ("block", "block"), ("dim", "width"), ("depth", "count"), ("heads", "count"),
-            ("ffn_ratio", "ratio"), ("patch", "patch"),
-        )
-    },
+    **{f"stage{i}.{key}": kind for i in TRANSFORMER_STAGES for key, kind in _TRANSFORMER_KEYS.items()},
     "head": "head",
     "activation": "activation",
-}  # type: ignore[assignment]  # fmt: skip
+}
 OPTIONAL: dict[str, Value] = {"activation": "silu", **{f"stage{i}.heads": 4 for i in TRANSFORMER_STAGES}}
 """Dimensions that a space may leave out, and what they are then."""
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mvsearch.errors import InputError, SpaceError, SpecError
 from mvsearch.spec.space import DIMENSION_TYPES, OPTIONAL, Dimension, SearchSpace, Value, check_value, parse_block
@@ -181,7 +181,7 @@ class _Reader:
                 check_value(name, value)
             except SpecError as error:
                 self.fault(node, name, f"{error.message}; allowed: {error.hint}")
-        return value
+        return cast(Value, value)
 
     def range(self, node: Any, name: str) -> list[Value]:
         parts = self.mapping(node, name, ("from", "to", "step"))

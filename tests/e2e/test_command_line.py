@@ -88,7 +88,9 @@ def test_the_same_seed_gives_the_same_front_after_a_kill(finished):
     killed = 0
     for after in (4.0, 5.0):
         resume = ["--resume"] if (folder / "b").exists() else []
-        process = subprocess.Popen([*MVSEARCH, *command, *resume], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*MVSEARCH, *command, *resume], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_for_trials(folder / "b" / "trials.sqlite", 10, process, after * 10)
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
@@ -96,7 +98,9 @@ def test_the_same_seed_gives_the_same_front_after_a_kill(finished):
     done = call(*command, "--resume", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert [r["arch_id"] for r in rows(folder / "a" / "front.csv")] == [r["arch_id"] for r in rows(folder / "b" / "front.csv")]
-    assert [r["arch_id"] for r in rows(folder / "a" / "trials.csv")] == [r["arch_id"] for r in rows(folder / "b" / "trials.csv")]
+    assert [r["arch_id"] for r in rows(folder / "a" / "trials.csv")] == [
+        r["arch_id"] for r in rows(folder / "b" / "trials.csv")
+    ]
 
 
 def wait_for_trials(path, number, process, timeout):
@@ -208,7 +212,11 @@ def test_describe_as_json(tmp_path):
     assert data["params"]["value"] == 1_272_024
     assert data["macs"]["value"] == 407_364_096
     assert data["flops"]["value"] == 2 * data["macs"]["value"]
-    assert {m: data[m]["kind"] for m in ("params", "latency", "top1")} == {"params": "counted", "latency": "predicted", "top1": "estimated"}
+    assert {m: data[m]["kind"] for m in ("params", "latency", "top1")} == {
+        "params": "counted",
+        "latency": "predicted",
+        "top1": "estimated",
+    }
     for metric in ("latency", "top1"):
         assert data[metric]["low"] < data[metric]["value"] < data[metric]["high"]
         assert data[metric]["basis"]
@@ -228,7 +236,21 @@ def test_listings_are_plain_in_a_pipe(tmp_path, command):
 
 def test_a_run_on_ray_workers(tmp_path):
     environment = {**os.environ, "RAY_TMPDIR": str(tmp_path)} if len(str(tmp_path)) < 40 else dict(os.environ)
-    arguments = ["run", "--budget", "1.4M-params", "--space", "tiny", "--trials", "60", "--seed", "3", "--workers", "2", "--out", "ray"]
+    arguments = [
+        "run",
+        "--budget",
+        "1.4M-params",
+        "--space",
+        "tiny",
+        "--trials",
+        "60",
+        "--seed",
+        "3",
+        "--workers",
+        "2",
+        "--out",
+        "ray",
+    ]
     done = subprocess.run(
         [*MVSEARCH, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=400, env=environment, check=False
     )

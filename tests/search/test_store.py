@@ -88,3 +88,13 @@ def test_another_schema_is_refused(tmp_path):
     store.close()
     with pytest.raises(InputError, match="store schema `99`"):
         Store(tmp_path / "t.sqlite", SPACE, 256)
+
+
+def test_closing_while_somebody_reads(tmp_path):
+    store = Store(tmp_path / "t.sqlite", SPACE, 256)
+    store.add(trial(0))
+    reader = sqlite3.connect(tmp_path / "t.sqlite")
+    cursor = reader.execute("SELECT * FROM trials")
+    store.close()
+    assert len(cursor.fetchall()) == 1
+    assert Store(tmp_path / "t.sqlite", SPACE, 256).trials() == [trial(0)]

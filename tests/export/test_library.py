@@ -130,6 +130,8 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "another program's config": (write("config.json", b'{"model_type": "mobilevit"}'), "is no library entry"),
     "newer": (edit_config(schema_version=2), "is an entry of schema `2`"),
     "no schema": (edit_config(schema_version=None), "is an entry of schema `None`"),
+    "weights are a list": (edit_config(weights=[]), "has no `weights`"),
+    "no input": (edit_config(input=None), "has no `input`"),
     "no architecture": (edit_config(arch=None), "not an architecture"),
     "newer architecture": (edit_config(arch__schema_version=9), "architecture schema `9`"),
     "edited architecture": (edit_config(arch__activation="relu"), "arch_id"),

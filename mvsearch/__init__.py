@@ -7,20 +7,36 @@
 from __future__ import annotations
 
 from importlib import import_module, metadata
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import mvsearch.search
+
 if TYPE_CHECKING:
-    from mvsearch.api import describe, search
+    from mvsearch.api import RunResult, describe
     from mvsearch.export.library import load
     from mvsearch.models import build
 
 __all__ = ["__version__", "build", "describe", "load", "search"]
 __version__ = metadata.version("mvsearch")
 
-_HOMES = {"search": "mvsearch.api", "describe": "mvsearch.api", "build": "mvsearch.models", "load": "mvsearch.export.library"}
+_HOMES = {"describe": "mvsearch.api", "load": "mvsearch.export.library", "build": "mvsearch.models"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module `mvsearch` has no attribute `{name}`")
+
+
+class _Search(ModuleType):
+    """The package `mvsearch.search`, which is called as the function of the same name in `mvsearch.api`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> RunResult:
+        from mvsearch.api import search
+
+        return search(*args, **kwargs)
+
+
+# A function beside a package of its name would be hidden as soon as the package is imported.
+mvsearch.search.__class__ = _Search

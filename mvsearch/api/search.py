@@ -1,8 +1,7 @@
-"""The Python face, and what the command line calls: `search` and `describe` from question to answer."""
+"""The main job: search, verify the front, export the winner, write the report."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvsearch.api.calibration import ready_target_of
 from mvsearch.errors import InputError, NoCandidateError
 from mvsearch.search.folder import RunFolder, choose_path, machine, open_folder, versions
 from mvsearch.spec.arch import ArchSpec
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from mvsearch.search.executor import Executor
     from mvsearch.search.explore import Listener
     from mvsearch.search.goals import Goals
-    from mvsearch.search.store import Store
     from mvsearch.spec.space import SearchSpace
-    from mvsearch.targets import Target
 
 DEFAULT_TRIALS = 3000
 DEFAULT_CONFIDENCE = 0.8
@@ -163,7 +161,7 @@ class _Run:
             if not in_process:
                 # Ray takes seconds to start; the first generations are evaluated here meanwhile.
                 executors.insert(0, stack.enter_context(closing(LazyExecutor(lambda: _ray(workers, address)))))
-            target = _ready_target(self.settings, store, self.listener)
+            target = ready_target_of(self.settings, store, self.listener)
             goals = goals_of(self.settings, target)
             self.listener.stage(f"searching `{self.space.name}` ({self.space.num_points:.0e} points)")
             explorer = Explorer(self.space, goals, target, store, self.settings.seed, self.listener)
@@ -255,106 +253,7 @@ class _Run:
         )  # fmt: skip
 
 
-def _ready_target(settings: RunSettings, store: Store, listener: Listener | None = None) -> Target:
-    """The target with its predictor; what a calibration measured is kept in the store."""
-    from mvsearch.targets.prepare import ready_target
-
-    def heard(done: int, total: int, measurement: Any) -> None:
-        if listener and done == 1:
-            listener.stage(f"measuring {total} networks on this machine, to predict from")
-        if listener:
-            listener.progress(done, total, f"{measurement.value:.2f} ms")
-
-    saved = store.meta("calibration")
-    target, calibration = ready_target(settings.target, settings.resolution, saved, heard)
-    if calibration is not None and saved is None:
-        store.set_meta("calibration", calibration)
-    return target
-
-
-def rebuild_report(path: str | Path) -> RunView:
-    """Write a run's tables, pictures and page anew, from its store alone; also while the run goes on.
-
-    Raises:
-        InputError: not a run folder.
-    """
-    from mvsearch.report.write import write_report
-    from mvsearch.search.final import verified_so_far
-    from mvsearch.search.store import Store
-    from mvsearch.search.view import goals_of, run_view
-    from mvsearch.spec.space_file import load_space
-
-    folder = RunFolder(Path(path))
-    record = folder.read()
-    settings = RunSettings.from_json(record["settings"])
-    with closing(Store(folder.store, load_space(settings.space), settings.resolution)) as store:
-        trials = store.trials()
-        target = _ready_target(settings, store)
-        verified = verified_so_far(trials, goals_of(settings, target), store)
-        view = run_view(settings, record, store, trials, verified, target)
-    write_report(view, folder.path)
-    return view
-
-
 def _ray(workers: int | None, address: str | None) -> Executor:
     from mvsearch.search.ray_executor import RayExecutor
 
     return RayExecutor(workers or os.cpu_count() or 1, address)
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """One network and its numbers.
-
-    Attributes:
-        name: as it was asked for.
-        evaluation: counted costs, predicted latency, estimated top-1.
-    """
-
-    name: str
-    evaluation: Evaluation
-
-
-def describe(network: str | Path | ArchSpec, target: str = "iphone12", resolution: int | None = None) -> Description:
-    """Costs, latency and top-1 of one network.
-
-    Args:
-        network: a published name, an architecture, a JSON file that holds one, or a library entry's folder.
-        target: device for the latency.
-        resolution: side of the image in pixels; 256 by default.
-
-    Raises:
-        InputError: an unknown name or target, an unreadable file, an impossible resolution.
-    """
-    from mvsearch.costs import image_size
-    from mvsearch.search.estimate import estimate
-    from mvsearch.spec.published import DEFAULT_RESOLUTION
-    from mvsearch.targets.prepare import ready_target
-
-    size = image_size(DEFAULT_RESOLUTION if resolution is None else resolution)[0]
-    name, spec = (network.arch_id, network) if isinstance(network, ArchSpec) else (str(network), read_network(network))
-    return Description(name, estimate(spec, size, ready_target(target, size)[0]))
-
-
-def read_network(source: str | Path) -> ArchSpec:
-    """The architecture of a published name, a JSON file or a library entry's folder.
-
-    Raises:
-        InputError: none of these.
-    """
-    from mvsearch.spec.arch import from_json
-    from mvsearch.spec.published import network
-
-    path = Path(source)
-    if path.is_dir():
-        path = path / "config.json"
-    if not path.is_file() and path.suffix != ".json":
-        return network(str(source))
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read `{path}` as JSON: {error}", "an architecture as `describe NAME --json` prints it"
-        ) from None
-    inner = data.get("arch") if isinstance(data, dict) and "arch" in data else data
-    return from_json(inner)

@@ -1,0 +1,69 @@
+"""One network and its numbers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from mvsearch.errors import InputError
+from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.record import Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """One network and its numbers.
+
+    Attributes:
+        name: as it was asked for.
+        evaluation: counted costs, predicted latency, estimated top-1.
+    """
+
+    name: str
+    evaluation: Evaluation
+
+
+def describe(network: str | Path | ArchSpec, target: str = "iphone12", resolution: int | None = None) -> Description:
+    """Costs, latency and top-1 of one network.
+
+    Args:
+        network: a published name, an architecture, a JSON file that holds one, or a library entry's folder.
+        target: device for the latency.
+        resolution: side of the image in pixels; 256 by default.
+
+    Raises:
+        InputError: an unknown name or target, an unreadable file, an impossible resolution.
+    """
+    from mvsearch.costs import image_size
+    from mvsearch.search.estimate import estimate
+    from mvsearch.spec.published import DEFAULT_RESOLUTION
+    from mvsearch.targets.prepare import ready_target
+
+    size = image_size(DEFAULT_RESOLUTION if resolution is None else resolution)[0]
+    name, spec = (network.arch_id, network) if isinstance(network, ArchSpec) else (str(network), read_network(network))
+    return Description(name, estimate(spec, size, ready_target(target, size)[0]))
+
+
+def read_network(source: str | Path) -> ArchSpec:
+    """The architecture of a published name, a JSON file or a library entry's folder.
+
+    Raises:
+        InputError: none of these.
+    """
+    from mvsearch.spec.arch import from_json
+    from mvsearch.spec.published import network
+
+    path = Path(source)
+    if path.is_dir():
+        path = path / "config.json"
+    if not path.is_file() and path.suffix != ".json":
+        return network(str(source))
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot read `{path}` as JSON: {error}", "an architecture as `describe NAME --json` prints it"
+        ) from None
+    inner = data.get("arch") if isinstance(data, dict) and "arch" in data else data
+    return from_json(inner)

@@ -1,0 +1,34 @@
+"""A run's report, written anew."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from mvsearch.api.calibration import ready_target_of
+from mvsearch.search.folder import RunFolder
+from mvsearch.spec.run import RunSettings, RunView
+
+
+def rebuild_report(path: str | Path) -> RunView:
+    """Write a run's tables, pictures and page anew, from its store alone; also while the run goes on.
+
+    Raises:
+        InputError: not a run folder.
+    """
+    from mvsearch.report.write import write_report
+    from mvsearch.search.final import verified_so_far
+    from mvsearch.search.store import Store
+    from mvsearch.search.view import goals_of, run_view
+    from mvsearch.spec.space_file import load_space
+
+    folder = RunFolder(Path(path))
+    record = folder.read()
+    settings = RunSettings.from_json(record["settings"])
+    with closing(Store(folder.store, load_space(settings.space), settings.resolution)) as store:
+        trials = store.trials()
+        target = ready_target_of(settings, store)
+        verified = verified_so_far(trials, goals_of(settings, target), store)
+        view = run_view(settings, record, store, trials, verified, target)
+    write_report(view, folder.path)
+    return view

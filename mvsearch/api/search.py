@@ -142,6 +142,7 @@ class _Run:
     def go(
         self, folder: RunFolder, workers: int | None, in_process: bool, address: str | None, time_limit: float | None
     ) -> RunResult:
+        from mvsearch.export.coreml import coreml_available
         from mvsearch.export.member import verify_member
         from mvsearch.report.write import write_report
         from mvsearch.search.executor import InProcessExecutor, LazyExecutor
@@ -168,15 +169,19 @@ class _Run:
             trials = explorer.run(self.settings.trials, executors, time_limit)
             if not any(t.feasible for t in trials):
                 raise self._nothing_feasible([t.evaluation for t in trials], goals)
+            converts, reason = coreml_available()
+            if not converts:
+                self.listener.stage(f"Core ML conversion is left out: {reason}")
             verified = verify_front(
-                trials, goals, store, executors[0], verify_member, target, self.settings.seed, self.listener
+                trials, goals, store, executors[0], verify_member, target, self.settings.seed, self.listener, converts
             )
             if not verified.members:
                 reasons = sorted({f"{e.failure.kind}: {e.failure.message}" for e in verified.struck if e.failure})
                 raise NoCandidateError(f"every member of the front failed: {'; '.join(reasons[:3])}", f"see `{folder.path}`")
             winner = choose(verified.members, goals).evaluation
-            self.listener.stage("exporting the winner: library entry, ONNX, Core ML; loading it back")
-            self._export(folder, winner, record)
+            exports = ("onnx", "coreml") if converts else ("onnx",)
+            self.listener.stage(f"exporting the winner: library entry, {' and '.join(exports)}; loading it back")
+            self._export(folder, winner, record, exports)
             record |= {"winner": winner.arch_id, "finished": True}
             self.listener.stage("writing the report")
             view = run_view(self.settings, {**record, "seconds": time.monotonic() - started}, store, trials, verified, target)
@@ -229,7 +234,7 @@ class _Run:
             "finished": False,
         }
 
-    def _export(self, folder: RunFolder, evaluation: Evaluation, record: dict[str, Any]) -> None:
+    def _export(self, folder: RunFolder, evaluation: Evaluation, record: dict[str, Any], exports: tuple[str, ...]) -> None:
         from mvsearch.export.library import save_entry
         from mvsearch.models import build
 
@@ -249,7 +254,7 @@ class _Run:
         model = build(evaluation.spec, seed=settings.seed).eval()
         save_entry(
             folder.winner, evaluation.spec, settings.resolution, model, evaluation,
-            provenance=provenance, seed=settings.seed, exports=("onnx", "coreml"), overwrite=True,
+            provenance=provenance, seed=settings.seed, exports=exports, overwrite=True,
         )  # fmt: skip
 
 

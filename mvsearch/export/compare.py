@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvsearch.costs import OpKind, count, lower
-from mvsearch.export import library
+from mvsearch.export import entry
 from mvsearch.export.coreml import ConvertedProgram, coreml_available, read_package
 from mvsearch.export.errors import ExportError
 from mvsearch.export.onnx import run_onnx
@@ -54,15 +54,15 @@ class Verification:
 
 
 def compare(folder: Path, model: nn.Module, resolution: int) -> Verification:
-    """See `mvsearch.export.library.verify_entry`."""
+    """See `mvsearch.export.entry.verify_entry`."""
     import torch
 
-    config = library.read_config(folder)
+    config = entry.read_config(folder)
     spec = from_json(config["arch"])
     shape = config["input"]["shape"]
     if shape[1:] != [resolution, resolution]:
         raise ExportError(f"`{folder}` is for {shape[1]} x {shape[2]} pixels, not for `{resolution}`")
-    reloaded = library.load(folder)
+    reloaded = entry.load(folder)
     params = _same_weights(model, reloaded, config["params"])
     images = torch.rand(_IMAGES, *shape, generator=torch.Generator().manual_seed(_SEED))
     logits = _logits(model, images)
@@ -74,8 +74,8 @@ def compare(folder: Path, model: nn.Module, resolution: int) -> Verification:
     return Verification(
         params=params,
         max_abs_difference=difference,
-        onnx_difference=_check_onnx(folder / library.ONNX, images, logits, notes),
-        coreml=_check_coreml(folder / library.COREML, spec, resolution, reloaded, notes),
+        onnx_difference=_check_onnx(folder / entry.ONNX, images, logits, notes),
+        coreml=_check_coreml(folder / entry.COREML, spec, resolution, reloaded, notes),
         notes=tuple(notes),
     )
 

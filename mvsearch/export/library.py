@@ -19,26 +19,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mvsearch.costs import image_size
-from mvsearch.errors import InputError, SpecError
+from mvsearch.errors import InputError
 from mvsearch.export import card
+from mvsearch.export.compare import Verification, compare
+from mvsearch.export.entry import (
+    CARD,
+    CONFIG,
+    COREML,
+    EXPORTS,
+    FORMAT,
+    METRICS,
+    ONNX,
+    OURS,
+    SCHEMA_VERSION,
+    WEIGHTS,
+    load,
+    read_config,
+    read_metrics,
+    spec_of,
+)
 from mvsearch.export.errors import ExportError
 from mvsearch.export.staging import staged
-from mvsearch.export.weights import check_tensors, read_weights, save_weights, sha256
-from mvsearch.spec.arch import ArchSpec, from_json, to_json
+from mvsearch.export.weights import save_weights, sha256
+from mvsearch.spec.arch import ArchSpec, to_json
 from mvsearch.spec.published import name_of
 from mvsearch.spec.record import Evaluation
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from mvsearch.export.compare import Verification
-
-FORMAT = "mvsearch-entry"
-SCHEMA_VERSION = 1
-CONFIG, WEIGHTS, CARD, METRICS = "config.json", "model.safetensors", "README.md", "metrics.json"
-ONNX, COREML = "model.onnx", "model.mlpackage"
-EXPORTS = ("onnx", "coreml")
-OURS = frozenset({CONFIG, WEIGHTS, CARD, METRICS, ONNX, COREML})
+__all__ = ["EXPORTS", "add_coreml", "add_onnx", "load", "read_config", "read_metrics", "save_entry", "verify_entry"]
 
 WeightStatus = Literal["initial", "trained"]
 
@@ -111,25 +121,6 @@ def save_entry(
     return folder
 
 
-def load(folder: str | Path) -> nn.Module:
-    """The network of an entry with its weights, in eval mode.
-
-    Raises:
-        InputError: no folder, no entry, an entry of a later version, or files that do not fit together; the
-            message names the first thing that is wrong.
-    """
-    from mvsearch.models import build
-
-    folder = Path(folder)
-    config = read_config(folder)
-    spec = _spec(folder, config)
-    model = build(spec)
-    tensors = read_weights(folder / WEIGHTS, spec.arch_id, config.get("weights", {}).get("sha256"))
-    check_tensors(folder / WEIGHTS, model.state_dict(), tensors)
-    model.load_state_dict(tensors, strict=True)
-    return model.eval()
-
-
 def verify_entry(folder: str | Path, model: nn.Module, resolution: int) -> Verification:
     """Load an entry back and compare it, and its exports, with the network that it was made from.
 
@@ -137,8 +128,6 @@ def verify_entry(folder: str | Path, model: nn.Module, resolution: int) -> Verif
         InputError: it does not load.
         ExportError: anything differs.
     """
-    from mvsearch.export.compare import compare
-
     return compare(Path(folder), model, resolution)
 
 
@@ -167,7 +156,7 @@ def add_coreml(folder: str | Path, model: nn.Module, resolution: int) -> Path:
 
     folder = Path(folder)
     config = read_config(folder)
-    spec = _spec(folder, config)
+    spec = spec_of(folder, config)
     status = config["weights"]["status"]
     program = convert(
         model,
@@ -179,49 +168,6 @@ def add_coreml(folder: str | Path, model: nn.Module, resolution: int) -> Path:
     )
     _list_export(folder, "coreml", program.to_json())
     return folder / COREML
-
-
-def read_config(folder: str | Path) -> dict[str, Any]:
-    """An entry's `config.json`, checked as far as its schema.
-
-    Raises:
-        InputError: no folder, no entry, or an entry of a later version.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"there is no folder `{folder}`", "the folder of a library entry, e.g. `reports/NAME/winner`")
-    config = _read_json(folder / CONFIG)
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise InputError(f"`{folder}` is no library entry of mvsearch", f"its `{CONFIG}` has no `format` `{FORMAT}`")
-    schema = config.get("schema_version")
-    if schema != SCHEMA_VERSION:
-        newer = isinstance(schema, int) and schema > SCHEMA_VERSION
-        raise InputError(
-            f"`{folder}` is an entry of schema `{schema}`",
-            f"this version reads schema {SCHEMA_VERSION}" + (": update mvsearch" if newer else ""),
-        )
-    _require_sections(folder / CONFIG, config, ("input", "classes", "weights"))
-    return config
-
-
-def read_metrics(folder: str | Path) -> dict[str, Any]:
-    """An entry's `metrics.json`.
-
-    Raises:
-        InputError: it is missing or holds no metrics.
-    """
-    path = Path(folder) / METRICS
-    metrics = _read_json(path)
-    if not isinstance(metrics, dict):
-        raise InputError(f"`{path}` holds no metrics", "a JSON object is expected; write the entry anew")
-    _require_sections(path, metrics, ("measurements", "provenance", "exports"))
-    return metrics
-
-
-def _require_sections(path: Path, data: dict[str, Any], sections: tuple[str, ...]) -> None:
-    for section in sections:
-        if not isinstance(data.get(section), dict):
-            raise InputError(f"`{path}` has no `{section}`", "the file was edited; copy the entry anew, or write it anew")
 
 
 def _check_place(folder: Path, overwrite: bool) -> bool:
@@ -274,13 +220,6 @@ def _config(
     }
 
 
-def _spec(folder: Path, config: dict[str, Any]) -> ArchSpec:
-    try:
-        return from_json(config.get("arch"))
-    except SpecError as error:
-        raise InputError(f"`{folder / CONFIG}`: {error.message}", error.hint) from error
-
-
 def _list_export(folder: Path, name: str, info: dict[str, Any]) -> None:
     metrics = read_metrics(folder)
     # A card that somebody has edited is left as it is.
@@ -305,15 +244,6 @@ def _write_json(path: Path, data: Any) -> None:
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_text(text + "\n", encoding="utf-8")
     temporary.replace(path)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"`{path}` is missing", "the folder of a library entry, e.g. `reports/NAME/winner`") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"`{path}` cannot be read as JSON: {error}", "copy the entry anew, or write it anew") from error
 
 
 def _own_version() -> str:

@@ -63,6 +63,7 @@ def verify_front(
     target: Target,
     seed: int,
     listener: Listener,
+    convert: bool = True,
 ) -> Verified:
     """Have the workers build, count and run every member of the front; a failed one is struck off and the next takes its place.
 
@@ -77,11 +78,12 @@ def verify_front(
         target: the device.
         seed: of the initial weights.
         listener: hears of the progress.
+        convert: whether some members are converted as well.
     """
     while True:
         front_now = verified_so_far(trials, goals, store)
         members = front_now.members
-        converted = {t.number for t in _to_convert(members, goals)}
+        converted = {t.number for t in _to_convert(members, goals)} if convert else set()
         todo = [t for t in members if _missing(t, t.number in converted)]
         if not todo:
             return front_now

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import signal
 import sqlite3
@@ -237,24 +236,7 @@ def test_listings_are_plain_in_a_pipe(tmp_path, command):
 
 
 def test_a_run_on_ray_workers(tmp_path):
-    environment = {**os.environ, "RAY_TMPDIR": str(tmp_path)} if len(str(tmp_path)) < 40 else dict(os.environ)
-    arguments = [
-        "run",
-        "--budget",
-        "1.4M-params",
-        "--space",
-        "tiny",
-        "--trials",
-        "60",
-        "--seed",
-        "3",
-        "--workers",
-        "2",
-        "--out",
-        "ray",
-    ]
-    done = subprocess.run(
-        [*MVSEARCH, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=400, env=environment, check=False
-    )
+    space = str(write_small_space(tmp_path))
+    done = call("run", "--budget", "1.4M-params", "--space", space, "--workers", "2", "--out", "ray", cwd=tmp_path, timeout=400)
     assert done.returncode == 0, done.stderr
     assert len(rows(tmp_path / "ray" / "trials.csv")) == 4

@@ -7,7 +7,7 @@ from functools import lru_cache
 from math import log2
 from typing import NamedTuple
 
-from mvsearch.costs import Part, lower
+from mvsearch.costs import PART_CACHE, Part, lower
 from mvsearch.costs.op import WEIGHTED_KINDS
 from mvsearch.spec.arch import (
     SWITCHES,
@@ -31,7 +31,7 @@ class Size(NamedTuple):
     activations: int
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=PART_CACHE)
 def part_size(part: Part) -> Size:
     """Size of one stem, stage or head."""
     weighted = [op for op in part.ops if op.kind in WEIGHTED_KINDS]

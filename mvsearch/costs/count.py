@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mvsearch.costs.lowering import Part, Resolution, lower
+from mvsearch.costs.lowering import PART_CACHE, Part, Resolution, lower
 from mvsearch.costs.op import BYTES_PER_ELEMENT, WEIGHTED_KINDS
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Measurement
@@ -65,7 +65,7 @@ def total(parts: Iterable[Part]) -> Costs:
     )
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=PART_CACHE)
 def part_costs(part: Part) -> Costs:
     """Costs of one stem, stage or head."""
     params = macs = activations = weights = peak = 0

@@ -29,6 +29,8 @@ from mvsearch.spec.arch import (
 
 Resolution = int | tuple[int, int]
 MIN_RESOLUTION, MAX_RESOLUTION = 32, 2048
+PART_CACHE = 4096
+"""Parts that are remembered, about 50 kB each; neighbours in a search share most of theirs."""
 
 
 def image_size(resolution: Resolution) -> tuple[int, int]:
@@ -43,7 +45,7 @@ def image_size(resolution: Resolution) -> tuple[int, int]:
     return size[0], size[1]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Part:
     """A stem, stage or head with its operations.
 
@@ -77,7 +79,7 @@ def lower(spec: ArchSpec, resolution: Resolution) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=PART_CACHE)
 def _lower_part(name: str, part: Any, shape: Shape, activation: str, num_classes: int) -> Part:
     trace = _Trace(activation)
     output = _LOWERINGS[type(part)](trace, name, part, shape, num_classes)

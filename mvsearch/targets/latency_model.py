@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from mvsearch.costs import Part
 from mvsearch.spec.record import Measurement
@@ -58,7 +59,15 @@ class LatencyModel:
     validation: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_parts", {})
+        # Weak: a part that the lowering forgets is forgotten here too.
+        object.__setattr__(self, "_parts", WeakKeyDictionary())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_parts"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()
 
     def predict(self, parts: Sequence[Part], *, target: str, flags: tuple[str, ...] = ()) -> Measurement:
         """Predicted latency at batch 1, in ms, with its interval, of the network with these parts.
@@ -74,7 +83,7 @@ class LatencyModel:
         )  # fmt: skip
 
     def _predict(self, parts: Sequence[Part]) -> tuple[float, float]:
-        cache: dict[Part, float] = self._parts  # type: ignore[attr-defined]
+        cache: WeakKeyDictionary[Part, float] = self._parts  # type: ignore[attr-defined]
         total, stages, shift, heir = self.rates.base_ms, 0.0, 0.0, 0.0
         for part in parts:
             ms = cache.get(part)

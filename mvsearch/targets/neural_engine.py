@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from mvsearch.costs import Part
+from mvsearch.costs import PART_CACHE, Part
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.targets.features import distinct_ops
 
@@ -36,7 +36,7 @@ def fallback_risks(spec: ArchSpec, parts: Sequence[Part]) -> tuple[str, ...]:
     return tuple(f"{PREFIX}: {risk}" for risk in sorted(risks)) if risks else ()
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=PART_CACHE)
 def _part_risks(part: Part) -> frozenset[str]:
     risks = set()
     for op, _ in distinct_ops(part):

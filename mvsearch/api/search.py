@@ -261,4 +261,9 @@ class _Run:
 def _ray(workers: int | None, address: str | None) -> Executor:
     from mvsearch.search.ray_executor import RayExecutor
 
-    return RayExecutor(workers or os.cpu_count() or 1, address)
+    try:
+        return RayExecutor(workers or os.cpu_count() or 1, address)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"Ray did not start: {error}", "`--in-process` does without it; `--resume` goes on from here"
+        ) from error

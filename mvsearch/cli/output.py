@@ -40,43 +40,45 @@ class TerminalListener:
         self._bar: Any = None
         self._task: Any = None
         self._start = self._stage_start = self._last_line = time.monotonic()
-        self._stage = ""
+        self._first: int | None = None
 
     def stage(self, text: str) -> None:
         """See `Listener.stage`."""
         self.close()
-        self._stage, self._stage_start = text, time.monotonic()
-        self._console.print(f"[dim]{self._clock()}[/dim]  {text}", soft_wrap=True)
+        self._first, self._stage_start = None, time.monotonic()
+        self._say(f"{self._clock()}  {text}")
 
     def progress(self, done: int, total: int, best: str) -> None:
         """See `Listener.progress`."""
+        if self._first is None:
+            self._first = done - 1
         if self._console.is_terminal:
             self._draw(done, total, best)
         elif time.monotonic() - self._last_line > self.PIPE_SECONDS:
             self._last_line = time.monotonic()
-            rate = done / max(1e-9, time.monotonic() - self._stage_start)
-            self._console.print(f"{self._clock()}  {done:,} of {total:,}, {rate:.0f} per s; {best}", soft_wrap=True)
+            rate = self._rate(done)
+            left = f"{(total - done) / rate:.0f} s left" if rate else "time left unknown"
+            self._say(f"{self._clock()}  {done:,} of {total:,}, {_per_second(rate)}, {left}; {best}")
 
     def first_front(self, trials: Sequence[Any], front: Sequence[Any]) -> None:
         """See `Listener.first_front`."""
         self.close()
-        self._console.print(f"[dim]{self._clock()}[/dim]  first front, after {len(trials):,} trials (the search goes on):")
+        self._say(f"{self._clock()}  first front, after {len(trials):,} trials (the search goes on):")
         step = max(1, -(-len(front) // 8))
         for t in front[::-1][::step][::-1]:
             m = t.evaluation.measurements
             top1, latency = m["top1"], m["latency"]
             lower = top1.quantile(1 - self._confidence)
-            self._console.print(
+            self._say(
                 f"         {t.evaluation.arch_id}  {latency.value:5.2f} ms {latency.kind}"
                 f" ({latency.low:.2f} to {latency.high:.2f})  top-1 {top1.value:.1f} % {top1.kind},"
-                f" at least {lower:.1f} %  {m['params'].value / 1e6:.2f} M params",
-                soft_wrap=True,
+                f" at least {lower:.1f} %  {m['params'].value / 1e6:.2f} M params"
             )
 
     def note(self, text: str) -> None:
         """A line of its own."""
         self.close()
-        self._console.print(text, soft_wrap=True)
+        self._say(text)
 
     def close(self) -> None:
         """Leave the progress bar as it stands."""
@@ -94,9 +96,19 @@ class TerminalListener:
             )  # fmt: skip
             self._bar.start()
             self._task = self._bar.add_task("", total=total, completed=done, rate="", best="")
-            self._first = done
-        rate = (done - self._first) / max(1e-9, time.monotonic() - self._stage_start)
-        self._bar.update(self._task, completed=done, total=total, rate=f"{rate:.0f}/s", best=best)
+        self._bar.update(self._task, completed=done, total=total, rate=_per_second(self._rate(done)), best=best)
+
+    def _rate(self, done: int) -> float:
+        """Per second in this stage; what a resumed run had done before does not count."""
+        return (done - (self._first or 0)) / max(1e-9, time.monotonic() - self._stage_start)
+
+    def _say(self, text: str) -> None:
+        # What users wrote (paths, names) is text, never markup.
+        self._console.print(text, soft_wrap=True, markup=False)
 
     def _clock(self) -> str:
         return f"{time.monotonic() - self._start:6.1f} s"
+
+
+def _per_second(rate: float) -> str:
+    return f"{rate:.{0 if rate >= 10 else 1}f} per s"

@@ -116,6 +116,8 @@ def _first(breeder: _Breeder) -> Iterator[tuple[dict[str, Value], str]]:
     for point in published.values():
         if breeder.excess(breeder.space.decode(point)) <= 0:
             yield point, "published"
+    if not breeder.is_bounded:
+        return
     for point in published.values():
         for tightness in (1.0, 0.9, 0.75):
             scaled = breeder.scale_to_budget(point, tightness)
@@ -159,6 +161,11 @@ class _Breeder:
             d for d in space.dimensions if d.ordered and d.name.endswith((".channels", ".dim")) and len(d.choices) > 1
         ]
         self._free = [d for d in space.dimensions if len(d.choices) > 1]
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether any counted budget limits the size of a network."""
+        return self.excess(self.space.decode({d.name: d.choices[0] for d in self.space.dimensions})) > -math.inf
 
     def breed(self, parents: _Parents) -> tuple[dict[str, Value], str]:
         if not len(parents) or self.rng.random() < SHARE_RANDOM:

@@ -117,6 +117,10 @@ def _first(breeder: _Breeder) -> Iterator[tuple[dict[str, Value], str]]:
         if breeder.excess(breeder.space.decode(point)) <= 0:
             yield point, "published"
     if not breeder.is_bounded:
+        # Only a latency is limited: even widths below the published ones lead towards it.
+        for factor in (0.7, 0.5, 0.85):
+            for point in published.values():
+                yield breeder.scale(point, factor), "scaled"
         return
     for point in published.values():
         for tightness in (1.0, 0.9, 0.75):
@@ -186,7 +190,7 @@ class _Breeder:
         if not self._free:
             return point
         if self._widths and self.rng.random() < 0.2:
-            point = self._scale(point, math.exp(self.rng.gauss(0, 0.15)))
+            point = self.scale(point, math.exp(self.rng.gauss(0, 0.15)))
         elif self.rng.random() < 0.2:
             point = self._mutate_alike(point)
         for _ in range(1 + min(4, int(self.rng.expovariate(0.9)))):
@@ -216,7 +220,7 @@ class _Breeder:
             to = at - 1 if at else at + 1
         return d.choices[to]
 
-    def _scale(self, point: Point, factor: float) -> dict[str, Value]:
+    def scale(self, point: Point, factor: float) -> dict[str, Value]:
         """All widths and transformer widths times one factor, to the nearest choices."""
         scaled = dict(point)
         for d in self._widths:
@@ -230,7 +234,7 @@ class _Breeder:
         best = None
         for _ in range(9):
             middle = math.sqrt(low * high)
-            scaled = self._scale(point, middle)
+            scaled = self.scale(point, middle)
             if self.excess(self.space.decode(scaled)) <= math.log(tightness):
                 best, low = scaled, middle
             else:

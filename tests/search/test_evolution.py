@@ -88,3 +88,10 @@ def test_an_impossible_budget_gives_the_nearest(budget):
     assert goals.excess(nearest[0]) > 0
     smallest_published = min(goals.excess(SPACE.decode(p)) for p in SPACE.published_points().values())
     assert goals.excess(nearest[0]) < smallest_published
+
+
+def test_without_a_counted_budget_it_starts_from_thinned_published_networks():
+    first = next_generation(SPACE, lambda _: -math.inf, (), 0, 0)
+    origins = [p.origin for p in first.proposals]
+    assert origins.count("published") == len(SPACE.published_points())
+    assert origins.count("scaled") > 10

@@ -15,6 +15,7 @@ from mvsearch.errors import InputError, NoCandidateError
 from mvsearch.search.folder import RunFolder, choose_path, machine, open_folder, versions
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.budget import parse_budgets
+from mvsearch.spec.published import published_networks
 from mvsearch.spec.record import Evaluation
 from mvsearch.spec.run import RunSettings, RunView
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mvsearch.search.explore import Listener
     from mvsearch.search.goals import Goals
     from mvsearch.spec.space import SearchSpace
+    from mvsearch.targets import Target
 
 DEFAULT_TRIALS = 3000
 DEFAULT_CONFIDENCE = 0.8
@@ -163,6 +165,7 @@ class _Run:
                 # Ray takes seconds to start; the first generations are evaluated here meanwhile.
                 executors.insert(0, stack.enter_context(closing(LazyExecutor(lambda: _ray(workers, address)))))
             target = ready_target_of(self.settings, store, self.listener)
+            self._introduce(target)
             goals = goals_of(self.settings, target)
             self.listener.stage(f"searching `{self.space.name}` ({self.space.num_points:.0e} points)")
             explorer = Explorer(self.space, goals, target, store, self.settings.seed, self.listener)
@@ -187,6 +190,16 @@ class _Run:
             view = run_view(self.settings, {**record, "seconds": time.monotonic() - started}, store, trials, verified, target)
             write_report(view, folder.path)
         return RunResult(view, folder.path)
+
+    def _introduce(self, target: Target) -> None:
+        """Say before anything else what the latencies will be, by the example of the first published network."""
+        name, spec = next(iter(published_networks().items()))
+        m = target.predict(spec, self.settings.resolution)
+        kinds = "measured for the front's members" if target.capability().status == "available" else "none is measured"
+        self.listener.stage(
+            f"target `{self.settings.target}`: {target.describe()}; every latency is {m.kind} with its {m.level:.0%} interval,"
+            f" e.g. `{name}` {m.value:.2f} ms ({m.low:.2f} to {m.high:.2f}); {kinds}"
+        )
 
     def check_possible(self) -> None:
         """Refuse a counted budget that no candidate keeps, before anything is written."""

@@ -13,8 +13,8 @@ from mvsearch.report.table import print_renderable
 def print_listing(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table to stdout; it folds in a narrow terminal and keeps its lines in a pipe."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, header_style="")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for i, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=i == 0)
     for row in rows:
         table.add_row(*row)
     print_renderable(table)

@@ -43,6 +43,8 @@ class RayExecutor:
         os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Ray would give its workers the lowest priority, and whatever else runs would starve the search.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         warnings.filterwarnings("ignore", module="ray")
         import ray
 

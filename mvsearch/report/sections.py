@@ -92,8 +92,8 @@ def _comparison(view: RunView, winner: FrontMember) -> str:
     if tied:
         names = ", ".join(f"<code>{escape(m.evaluation.arch_id)}</code>" for m in tied[:6]) + (", ..." if len(tied) > 6 else "")
         lines.append(
-            f"The estimates cannot tell {plural(len(tied), 'other member', 'other members')} of the front apart from the "
-            f"winner ({names}); of a tie the fastest wins."
+            f"The winner is in one tie with {plural(len(tied), 'other member', 'other members')} of the front ({names}): the "
+            "estimates cannot tell them apart from the most accurate one, and of a tie the fastest wins."
         )
     return "".join(f"<p>{line}</p>" for line in lines)
 

@@ -156,7 +156,8 @@ def _notes(view: RunView, shown: int, rivals: tuple[PublishedPoint, ...], kinds:
     ties = sum(m.tied and not _is_winner(m, view) for m in view.front)
     if ties:
         notes.append(
-            f"tied: {plural(ties, 'member')} that the estimates cannot tell apart from the winner; the fastest of a tie wins."
+            f"tied: {plural(ties, 'member')} in one tie with the winner, which the estimates cannot tell apart from the most "
+            "accurate one; the fastest of a tie wins."
         )
     notes.append(
         f"Kinds: params and MACs {kinds['params']} (exact); top-1 {kinds['top1']}{_interval_note(top1)}; "

@@ -137,9 +137,13 @@ def _missing(trial: Trial, convert: bool) -> bool:
 
 def choose(members: Sequence[Trial], goals: Goals) -> Trial:
     """The winner: the best lower bound of top-1 or, among those that cannot be told apart from it, the fastest."""
+    return min(_tie(members, goals), key=lambda t: t.evaluation.measurements["latency"].value)
+
+
+def _tie(members: Sequence[Trial], goals: Goals) -> list[Trial]:
+    """The member with the best lower bound, and those that cannot be told apart from it."""
     best = max(members, key=lambda t: goals.lower_top1(t.evaluation))
-    tie = [t for t in members if _tied(t, best, goals)]
-    return min(tie, key=lambda t: t.evaluation.measurements["latency"].value)
+    return [t for t in members if _tied(t, best, goals)]
 
 
 def _tied(trial: Trial, best: Trial, goals: Goals) -> bool:
@@ -149,13 +153,13 @@ def _tied(trial: Trial, best: Trial, goals: Goals) -> bool:
 
 def front_members(members: Sequence[Trial], goals: Goals) -> tuple[FrontMember, ...]:
     """The front as the report shows it."""
-    winner = choose(members, goals)
+    tie = {t.number for t in _tie(members, goals)}
     return tuple(
         FrontMember(
             trial=t.number,
             evaluation=t.evaluation,
             lower_top1=goals.lower_top1(t.evaluation),
-            tied=_tied(t, winner, goals),
+            tied=t.number in tie,
             probability_in_budget=goals.probability_in_budget(t.evaluation),
             nearest=explain_top1(t.evaluation.spec, goals.resolution).nearest,
         )

@@ -91,7 +91,7 @@ class FrontMember:
         trial: number of the trial.
         evaluation: its numbers, at the highest rung reached.
         lower_top1: lower confidence bound of top-1 in %, at the run's confidence: what was maximised.
-        tied: whether it cannot be told apart from the winner by the estimates.
+        tied: whether it cannot be told apart from the most accurate one by the estimates; the winner is the fastest of these.
         probability_in_budget: probability that the predicted budgets are all met (1 if all are counted).
         nearest: name of the nearest published network.
     """

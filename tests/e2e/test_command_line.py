@@ -235,6 +235,18 @@ def test_listings_are_plain_in_a_pipe(tmp_path, command):
     assert re.search({"spaces": "mobilevit_v1", "targets": "iphone12", "networks": "mobilevitv3_xs"}[command], done.stdout)
 
 
+@pytest.mark.full
+def test_a_run_on_this_machines_cpu_measures_its_front(tmp_path):
+    space = str(write_small_space(tmp_path))
+    command = ["run", "--budget", "1.4M-params", "--target", "cpu", "--space", space, "--in-process", "--out", "cpu"]
+    done = call(*command, cwd=tmp_path, timeout=590)
+    assert done.returncode == 0, done.stderr
+    assert {r["latency_ms_kind"] for r in rows(tmp_path / "cpu" / "front.csv")} == {"measured"}
+    again = call(*command, "--resume", cwd=tmp_path, timeout=590)
+    assert again.returncode == 0, again.stderr
+    assert "to predict from" not in again.stderr, "a calibration is measured once"
+
+
 def test_a_run_on_ray_workers(tmp_path):
     space = str(write_small_space(tmp_path))
     done = call("run", "--budget", "1.4M-params", "--space", space, "--workers", "2", "--out", "ray", cwd=tmp_path, timeout=400)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from mvsearch.export.library import load
     from mvsearch.models import build
 
+    __version__: str
+
 __all__ = ["__version__", "build", "describe", "load", "search"]
-__version__ = metadata.version("mvsearch")
 
 _HOMES = {"describe": "mvsearch.api", "load": "mvsearch.export.library", "build": "mvsearch.models"}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("mvsearch")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module `mvsearch` has no attribute `{name}`")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mvsearch.api.calibration import ready_target_of
 from mvsearch.errors import InputError, NoCandidateError
 from mvsearch.search.folder import RunFolder, choose_path, machine, open_folder, versions
+from mvsearch.spec import defaults
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.budget import parse_budgets
 from mvsearch.spec.published import published_networks
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from mvsearch.search.goals import Goals
     from mvsearch.spec.space import SearchSpace
     from mvsearch.targets import Target
-
-DEFAULT_TRIALS = 3000
-DEFAULT_CONFIDENCE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +54,10 @@ def search(
     target: str = "iphone12",
     *,
     space: str = "mobilevit",
-    trials: int = DEFAULT_TRIALS,
+    trials: int = defaults.TRIALS,
     time_limit: float | None = None,
     seed: int = 0,
-    confidence: float = DEFAULT_CONFIDENCE,
+    confidence: float = defaults.CONFIDENCE,
     resolution: int | None = None,
     workers: int | None = None,
     in_process: bool = False,

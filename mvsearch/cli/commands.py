@@ -11,20 +11,26 @@ from typing import Annotated, Any
 
 import typer
 
-from mvsearch.errors import InputError, NoCandidateError
+from mvsearch.errors import InputError
+from mvsearch.spec import defaults
 
 BUDGET_HELP = "Upper limits: `2M-params`, `600M-macs`, `1.2G-flops`, `5ms`, `4MB`; repeatable, or separated by commas."
 
 
-def root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Neural architecture search and scaling explorer for MobileViT-family networks."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         import mvsearch
 
         print(mvsearch.__version__)
         raise typer.Exit
+
+
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Neural architecture search and scaling explorer for MobileViT-family networks."""
 
 
 def run(
@@ -33,12 +39,12 @@ def run(
     space: Annotated[
         str, typer.Option("--space", help="Search space: a name of `mvsearch spaces`, or a YAML file.")
     ] = "mobilevit",
-    trials: Annotated[int, typer.Option("--trials", help="Distinct in-budget candidates to evaluate.")] = 3000,
+    trials: Annotated[int, typer.Option("--trials", help="Distinct in-budget candidates to evaluate.")] = defaults.TRIALS,
     time_limit: Annotated[str | None, typer.Option("--time-limit", help="End the search after `90s`, `10m` or `2h`.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same proposals.")] = 0,
     confidence: Annotated[
         float, typer.Option("--confidence", help="With which a predicted budget is met and top-1 reaches its lower bound.")
-    ] = 0.8,
+    ] = defaults.CONFIDENCE,
     resolution: Annotated[
         int | None, typer.Option("--resolution", help="Image side in pixels; the space's by default.")
     ] = None,
@@ -177,6 +183,3 @@ def _resuming(arguments: list[str], folder: Path) -> list[str]:
     """The same command, going on in the folder."""
     given = any(a == "--out" or a.startswith("--out=") for a in arguments)
     return [*arguments, *([] if given else ["--out", str(folder)]), *([] if "--resume" in arguments else ["--resume"])]
-
-
-__all__ = ["NoCandidateError", "describe", "networks", "report", "root", "run", "spaces", "targets"]

@@ -226,6 +226,12 @@ def test_describe_as_json(tmp_path):
     assert again["arch_id"] == data["arch_id"]
 
 
+def test_version(tmp_path):
+    done = call("--version", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", done.stdout)
+
+
 @pytest.mark.parametrize("command", ["spaces", "targets", "networks"])
 def test_listings_are_plain_in_a_pipe(tmp_path, command):
     done = call(command, cwd=tmp_path)

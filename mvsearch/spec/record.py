@@ -10,7 +10,6 @@ from typing import Any, Literal
 from mvsearch.spec.arch import ArchSpec, from_json, to_json
 
 Kind = Literal["counted", "predicted", "estimated", "measured", "published"]
-KINDS: tuple[Kind, ...] = ("counted", "predicted", "estimated", "measured", "published")
 Scale = Literal["linear", "log"]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+MeasureFault = Literal["unplugged", "locked", "hot", "low-power", "load", "timeout", "unsteady", "unavailable", "tool"]
 
 
 class MvsearchError(Exception):
@@ -70,3 +72,42 @@ class NoCandidateError(MvsearchError):
 
 class TargetError(InputError):
     """A target that is unknown, or that cannot do here what was asked of it."""
+
+
+class MeasureError(TargetError):
+    """A measurement that did not come about.
+
+    Args:
+        kind: `unplugged` (the device is gone), `locked`, `hot` (throttled), `low-power`, `load` (the runtime refuses
+            the network), `timeout`, `unsteady` (drift), `unavailable` (not here at all), `tool` (its tools failed).
+        message: what happened.
+        hint: what to do.
+        retryable: whether the same may succeed later without anybody changing the network.
+    """
+
+    def __init__(self, kind: MeasureFault, message: str, hint: str = "", *, retryable: bool = False) -> None:
+        super().__init__(message, hint)
+        self.kind = kind
+        self.retryable = retryable
+
+
+class ExportError(MvsearchError):
+    """Something that was to be exported is not what it should be; nothing is left at its final place."""
+
+
+class ConversionError(ExportError):
+    """A network that a runtime's converter does not take.
+
+    Args:
+        message: what failed, with the operation in backticks.
+        hint: what to do next; may be empty.
+        op: the operation at which it failed, e.g. `fold`; empty if the converter does not say.
+        location: path of the module that holds the operation, e.g. `stages.2.1`; may be empty.
+    """
+
+    kind: Literal["convert-fail"] = "convert-fail"
+
+    def __init__(self, message: str, hint: str = "", op: str = "", location: str = "") -> None:
+        super().__init__(message, hint)
+        self.op = op
+        self.location = location

@@ -9,7 +9,9 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mvsearch"
 # Top floor first; each may import itself and what is listed after it.
-LAYERS = ("cli", "api", "report", "export", "scaling", "search", "accuracy", "targets", "models", "costs", "spec", "errors")
+LAYERS = (
+    "cli", "api", "report", "export", "scaling", "search", "accuracy", "targets", "models", "costs", "spec", "files", "errors",
+)  # fmt: skip
 HEAVY = {
     "torch",
     "ray",

@@ -142,7 +142,6 @@ class _Run:
     def go(
         self, folder: RunFolder, workers: int | None, in_process: bool, address: str | None, time_limit: float | None
     ) -> RunResult:
-        from mvsearch.export.coreml import coreml_available
         from mvsearch.export.member import verify_member
         from mvsearch.report.write import write_report
         from mvsearch.search.executor import InProcessExecutor, LazyExecutor
@@ -150,6 +149,7 @@ class _Run:
         from mvsearch.search.final import choose, verify_front
         from mvsearch.search.store import Store
         from mvsearch.search.view import goals_of, run_view
+        from mvsearch.targets.coreml.convert import coreml_available
 
         with ExitStack() as stack:
             # First of all `run.json`: from now on the folder is a run that can be resumed, whatever happens.

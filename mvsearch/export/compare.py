@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvsearch.costs import OpKind, count, lower
+from mvsearch.errors import ExportError
 from mvsearch.export import entry
-from mvsearch.export.coreml import ConvertedProgram, coreml_available, read_package
-from mvsearch.export.errors import ExportError
 from mvsearch.export.onnx import run_onnx
 from mvsearch.spec.arch import ArchSpec, from_json
-from mvsearch.targets.onnx_runtime import missing_packages
+from mvsearch.targets.coreml.convert import ConvertedProgram, coreml_available, read_package
+from mvsearch.targets.host.onnx_runtime import missing_packages
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mvsearch.costs import image_size
-from mvsearch.errors import InputError
+from mvsearch.errors import ExportError, InputError
 from mvsearch.export import card
 from mvsearch.export.compare import Verification, compare
 from mvsearch.export.entry import (
@@ -38,9 +38,8 @@ from mvsearch.export.entry import (
     read_metrics,
     spec_of,
 )
-from mvsearch.export.errors import ExportError
-from mvsearch.export.staging import staged
 from mvsearch.export.weights import save_weights, sha256
+from mvsearch.files import staged
 from mvsearch.spec.arch import ArchSpec, to_json
 from mvsearch.spec.published import name_of
 from mvsearch.spec.record import Evaluation
@@ -152,7 +151,7 @@ def add_coreml(folder: str | Path, model: nn.Module, resolution: int) -> Path:
         InputError: there is a package already.
         ConversionError: the network cannot be converted.
     """
-    from mvsearch.export.coreml import convert
+    from mvsearch.targets.coreml.convert import convert
 
     folder = Path(folder)
     config = read_config(folder)

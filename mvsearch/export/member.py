@@ -7,12 +7,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mvsearch.errors import TargetError
-from mvsearch.export.coreml import convert
-from mvsearch.export.errors import ConversionError
+from mvsearch.errors import ConversionError, TargetError
 from mvsearch.search.executor import TaskError
 from mvsearch.search.final import VerifyTask
 from mvsearch.spec.record import Evaluation
+from mvsearch.targets import MeasurementCache, take
+from mvsearch.targets.coreml.convert import convert
 
 
 def verify_member(task: VerifyTask) -> Evaluation:
@@ -25,7 +25,6 @@ def verify_member(task: VerifyTask) -> Evaluation:
         TaskError: the built network is not what was counted, its output is not finite, or it cannot be converted.
     """
     import torch
-    from filelock import FileLock
 
     from mvsearch.models import build
     from mvsearch.models.witness import verify
@@ -49,9 +48,9 @@ def verify_member(task: VerifyTask) -> Evaluation:
         rung = "converted"
     if task.target.capability().status == "available":
         try:
-            # One measurement at a time on this machine, whatever the number of workers.
-            with FileLock(Path(tempfile.gettempdir()) / "mvsearch-measure.lock"):
-                measurements["latency"] = task.target.measure(spec, resolution)
+            with tempfile.TemporaryDirectory(prefix="mvsearch-") as folder:
+                artifact = task.target.prepare(spec, resolution, Path(folder), task.seed)
+                measurements["latency"] = take(task.target, artifact, cache=MeasurementCache()).measurement()
         except TargetError as error:
             raise TaskError("error", error.message) from None
         rung = "measured"

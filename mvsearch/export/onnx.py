@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvsearch.export.errors import ConversionError, ExportError
+from mvsearch.errors import ConversionError, ExportError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ def save_onnx(model: nn.Module, resolution: int, path: Path) -> dict[str, Any]:
     Raises:
         ConversionError: the exporter does not take the network.
     """
-    from mvsearch.targets.onnx_runtime import export_onnx
+    from mvsearch.targets.host.onnx_runtime import export_onnx
 
     with tempfile.TemporaryDirectory(prefix=".onnx-", dir=path.parent) as folder:
         temporary = Path(folder) / path.name
@@ -40,7 +40,7 @@ def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
     """
     import numpy as np
 
-    from mvsearch.targets.onnx_runtime import INPUT, session
+    from mvsearch.targets.host.onnx_runtime import INPUT, session
 
     try:
         runtime = session(path.read_bytes())

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvsearch.errors import InputError
-from mvsearch.export.errors import ExportError
+from mvsearch.errors import ExportError, InputError
 from mvsearch.spec.arch import ArchSpec
 
 if TYPE_CHECKING:

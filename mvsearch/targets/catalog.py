@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from mvsearch.errors import TargetError
-from mvsearch.targets.cpu import CpuTarget
-from mvsearch.targets.phone import IPHONE12, PhoneTarget
-from mvsearch.targets.target import Capability, StopPolicy, Target, TargetSpec
+from mvsearch.targets.coreml.phone import phone_target
+from mvsearch.targets.host.cpu import CpuTarget
+from mvsearch.targets.target import Target
 
-_TARGETS: dict[str, Callable[[], Target]] = {
-    "iphone12": lambda: PhoneTarget(IPHONE12),
+_TARGETS: dict[str, Callable[[Mapping[str, str]], Target]] = {
+    "iphone12": lambda options: phone_target("iphone12", options),
     "cpu": CpuTarget,
 }
 
@@ -22,18 +22,28 @@ def target_names() -> tuple[str, ...]:
 
 
 def get_target(name: str) -> Target:
-    """The target of this name.
+    """The target of this name, such as `iphone12`, `cpu` or `gpu@launch=eager,precision=bfloat16`.
 
     Raises:
-        TargetError: unknown, with the nearest names.
+        TargetError: unknown, with the nearest names; or an option that it does not have.
     """
-    key = name.strip().lower().replace("-", "").replace("_", "").replace(" ", "")
+    base, at, text = name.strip().lower().partition("@")
+    key = base.replace("-", "").replace("_", "").replace(" ", "")
     if key in _TARGETS:
-        return _TARGETS[key]()
+        return _TARGETS[key](_options(name, text) if at else {})
     near = difflib.get_close_matches(key, _TARGETS, n=2, cutoff=0.6)
     known = ", ".join(f"`{n}`" for n in _TARGETS)
     guess = f"did you mean {' or '.join(f'`{n}`' for n in near)}? " if near else ""
     raise TargetError(f"unknown target `{name}`", f"{guess}targets are {known}; `mvsearch targets` says what works here")
 
 
-__all__ = ["Capability", "StopPolicy", "Target", "TargetSpec", "get_target", "target_names"]
+def _options(name: str, text: str) -> dict[str, str]:
+    """`key=value,key=value` -> a dictionary; a word without `=` is the option `preset`."""
+    options: dict[str, str] = {}
+    for part in text.split(","):
+        key, equals, value = part.strip().partition("=")
+        key, value = (key.strip(), value.strip()) if equals else ("preset", key.strip())
+        if not key or not value or key in options:
+            raise TargetError(f"cannot read `{part}` in target `{name}`", "options are `NAME@key=value,key=value`")
+        options[key] = value
+    return options

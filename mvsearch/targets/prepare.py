@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mvsearch.targets.catalog import get_target
-from mvsearch.targets.cpu import CpuCalibration, CpuTarget, calibrate_here
+from mvsearch.targets.host.machine import Calibration, MachineTarget, calibrate_here
 from mvsearch.targets.target import Target
 
 
@@ -25,7 +25,9 @@ def ready_target(
         TargetError: unknown; or it cannot be calibrated here; or `saved` is of another machine.
     """
     target = get_target(name)
-    if not isinstance(target, CpuTarget):
+    if not isinstance(target, MachineTarget):
         return target, None
-    calibration = CpuCalibration.from_json(saved) if saved else calibrate_here(resolution=resolution, on_measured=on_measured)
+    calibration = (
+        Calibration.from_json(saved) if saved else calibrate_here(target, resolution=resolution, on_measured=on_measured)
+    )
     return target.calibrated(calibration), calibration.to_json()

@@ -1,29 +1,33 @@
-"""What a target is: a device with its runtime, what can be done with it here, and its two verbs."""
+"""What a target is: a device with its runtime, what can be done with it here, and its verbs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from mvsearch.costs import Resolution
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Measurement
+from mvsearch.targets.record import LatencyRecord
 
 Status = Literal["available", "predict only", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
 class TargetSpec:
-    """A device and how a network runs on it; hashable, so that it can be part of a cache's key.
+    """A device and how a network runs on it; its `key` is part of a cached measurement's identity.
 
     Attributes:
-        name: as in `--target`.
+        name: as in `--target`, with what was asked for beyond the default, e.g. `gpu@launch=eager`.
         device, soc: the hardware.
         runtime: what executes the network.
         precision: of weights and activations.
         compute_unit: which part of the chip.
         batch: images at a time.
-        protocol: id of the way in which a latency on it is taken.
+        protocol: id of the way in which a latency on it is taken; latencies of two protocols are never mixed.
     """
 
     name: str
@@ -34,6 +38,11 @@ class TargetSpec:
     compute_unit: str
     batch: int
     protocol: str
+
+    @property
+    def key(self) -> str:
+        """Hash of all of it."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +61,8 @@ class StopPolicy:
     Attributes:
         warm_up_s: warm-up by time, not by count: clocks and caches settle in seconds, not in calls.
         max_s: cap on the timed part.
-        min_rounds: pairs before the interval is looked at.
-        precision: stop when half the interval of the median ratio is below this share of it.
+        min_rounds: samples (pairs, where they are paired) before the interval is looked at.
+        precision: stop when half the interval of the reported statistic is below this share of it.
         level: coverage of that interval.
         max_drift: refuse when the reference moved by more than this share in the course of a measurement
             (pairs cancel what slows both alike, up to a point).
@@ -69,6 +78,26 @@ class StopPolicy:
     attempts: int = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A network in the form that a target's runtime takes: what is measured.
+
+    Attributes:
+        key: identity for the cache: `arch_id@resolution`, how it was made and by which versions. Latency does not depend
+            on the values of weights, so that these are not part of it. For a file from elsewhere, its content's hash.
+        resolution: side of the image in pixels.
+        spec: the architecture; None for a package from elsewhere.
+        path: file or package on disk; None where the runtime takes the torch module.
+        sha256: of the file's content; empty without one.
+    """
+
+    key: str
+    resolution: int
+    spec: ArchSpec | None = None
+    path: Path | None = None
+    sha256: str = ""
+
+
 class Target(Protocol):
     """A device that latencies are predicted or measured for."""
 
@@ -79,26 +108,46 @@ class Target(Protocol):
         """As in `--target`."""
         ...
 
+    @property
+    def resource(self) -> str:
+        """Name of the hardware, e.g. `cpu`, `gpu`, `iphone12`: the exclusive Ray resource and the lock that go with it."""
+        ...
+
     def describe(self) -> str:
         """One line for lists and reports."""
         ...
 
     def capability(self) -> Capability:
-        """What can be done here."""
+        """What can be done here, found out without loading anything heavy."""
         ...
 
     def predict(self, spec: ArchSpec, resolution: Resolution) -> Measurement:
-        """Predicted latency at batch 1 in ms, with a 90 % interval, in well under a millisecond.
+        """Predicted latency of one batch in ms, with a 90 % interval, in well under a millisecond.
 
         Raises:
             TargetError: the target has no predictor here yet.
         """
         ...
 
-    def measure(self, spec: ArchSpec, resolution: Resolution, policy: StopPolicy = ...) -> Measurement:
-        """Measured latency at batch 1 in ms.
+    def prepare(self, spec: ArchSpec, resolution: int, folder: Path, seed: int = 0) -> Artifact:
+        """Build a network and bring it into the runtime's form.
+
+        Args:
+            spec: the network.
+            resolution: side of the image in pixels.
+            folder: existing folder that files go to.
+            seed: of the initial weights.
 
         Raises:
-            TargetError: it cannot be measured here, or was too unsteady to be believed.
+            ConversionError: the runtime does not take the network.
+            TargetError: packages are missing here.
+        """
+        ...
+
+    def measure(self, artifact: Artifact, policy: StopPolicy | None = None) -> LatencyRecord:
+        """Measure what `prepare` made; nothing is cached and nothing locked here, see `take`.
+
+        Raises:
+            MeasureError: it cannot be measured here or now, or was too unsteady to be believed.
         """
         ...

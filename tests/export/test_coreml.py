@@ -11,13 +11,12 @@ import torch
 from torch import nn
 
 from mvsearch.costs import count
-from mvsearch.errors import InputError
-from mvsearch.export import coreml
-from mvsearch.export.coreml import convert, coreml_available, read_package
-from mvsearch.export.errors import ConversionError, ExportError
+from mvsearch.errors import ConversionError, ExportError, InputError
 from mvsearch.export.library import add_coreml, read_metrics, verify_entry
 from mvsearch.models import build
 from mvsearch.spec.space_file import load_space
+from mvsearch.targets.coreml import convert as coreml
+from mvsearch.targets.coreml.convert import convert, coreml_available, read_package
 from tests.export.nets import NETS, RESOLUTION, SEED, save, shake
 
 needs_coremltools = pytest.mark.skipif(not coreml_available()[0], reason=coreml_available()[1])
@@ -109,7 +108,7 @@ def test_failure_names_the_operation(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert error.value.op == "special_bessel_j0"
     assert "middle" in error.value.location
     assert "`special_bessel_j0`" in error.value.message
-    assert error.value.as_failure().kind == "convert-fail"
+    assert error.value.kind == "convert-fail"
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
 

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 import mvsearch
-from mvsearch.errors import InputError
+from mvsearch.errors import ExportError, InputError
 from mvsearch.export import library
-from mvsearch.export.errors import ExportError
 from mvsearch.export.library import add_onnx, load, read_config, read_metrics, save_entry, verify_entry
 from mvsearch.models import build
 from mvsearch.spec.arch import ArchSpec, from_json

@@ -10,8 +10,8 @@ from typing import Any
 from torch import nn
 
 from mvsearch.costs import Resolution, lower
-from mvsearch.export.coreml import convert
 from mvsearch.spec.arch import ArchSpec
+from mvsearch.targets.coreml.convert import convert
 
 Shape = tuple[int, ...]
 Row = tuple[str, int, tuple[Shape, ...], tuple[Shape, ...]]

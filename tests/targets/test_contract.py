@@ -9,16 +9,19 @@ import pytest
 
 from mvsearch.errors import TargetError
 from mvsearch.spec.published import network, published_networks
-from mvsearch.targets import StopPolicy, Target, get_target, target_names
-from mvsearch.targets.cpu import CPU, CpuCalibration, CpuTarget, fit_machine, machine_name
+from mvsearch.targets import Artifact, Target, get_target, target_names
+from mvsearch.targets.host.cpu import CpuTarget
+from mvsearch.targets.host.machine import Calibration, fit_machine
 
 NETWORKS = tuple(published_networks().values())
 
 
 def _calibrated_cpu() -> CpuTarget:
     phone = get_target("iphone12")
-    model = fit_machine(NETWORKS[:12], 256, [10 * phone.predict(s, 256).value for s in NETWORKS[:12]])
-    return CpuTarget().calibrated(CpuCalibration(model, 12.0, machine_name(), (("onnxruntime", "1"),)))
+    cpu = CpuTarget()
+    latencies = [10 * phone.predict(s, 256).value for s in NETWORKS[:12]]
+    model = fit_machine(NETWORKS[:12], 256, latencies, cpu.expected_rates(), cpu.spec.protocol)
+    return cpu.calibrated(Calibration(model, cpu.spec.key, cpu.machine(), (("onnxruntime", "1"),), 12.0))
 
 
 @pytest.fixture(params=target_names(), scope="module")
@@ -64,7 +67,7 @@ def test_the_phone_is_not_measured_without_a_phone() -> None:
     phone = get_target("iphone12")
     assert phone.capability().status == "predict only"
     with pytest.raises(TargetError, match="no phone can be driven"):
-        phone.measure(network("mobilevit_xxs"), 256)
+        phone.measure(Artifact("a", 256))
 
 
 def test_the_cpu_does_not_predict_before_it_was_measured() -> None:
@@ -75,27 +78,28 @@ def test_the_cpu_does_not_predict_before_it_was_measured() -> None:
 def test_a_calibration_holds_for_one_machine_and_survives_json() -> None:
     calibration = _calibrated_cpu().calibration
     assert calibration is not None
-    again = CpuCalibration.from_json(calibration.to_json())
+    again = Calibration.from_json(calibration.to_json())
     spec = network("mobilevitv2_0.75")
-    assert CpuTarget(again).predict(spec, 256).value == pytest.approx(CpuTarget(calibration).predict(spec, 256).value, rel=1e-4)
-    other = CpuCalibration(calibration.model, 12.0, "another machine", ())
+    before, after = (CpuTarget().calibrated(c).predict(spec, 256).value for c in (calibration, again))
+    assert after == pytest.approx(before, rel=1e-4)
+    other = Calibration(calibration.model, calibration.target_key, "another machine", ())
     with pytest.raises(TargetError, match="made on `another machine`"):
         CpuTarget().calibrated(other)
 
 
 def test_too_few_networks_are_refused() -> None:
     with pytest.raises(TargetError, match="too few"):
-        fit_machine(NETWORKS[:3], 256, [1.0, 2.0, 3.0])
+        fit_machine(NETWORKS[:3], 256, [1.0, 2.0, 3.0], CpuTarget().expected_rates(), "p")
 
 
 def test_missing_onnxruntime_is_a_reason_with_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    import mvsearch.targets.onnx_runtime as onnx_runtime
+    import mvsearch.targets.host.onnx_runtime as onnx_runtime
 
     monkeypatch.setattr(onnx_runtime, "find_spec", lambda name: None if name == "onnxruntime" else object())
     capability = CpuTarget().capability()
     assert (capability.status, capability.fix) == ("unavailable", "`python -m pip install onnxruntime`")
     with pytest.raises(TargetError, match="not installed: onnxruntime"):
-        CpuTarget().measure(network("mobilevit_xxs"), 256, StopPolicy())
+        CpuTarget().measure(Artifact("a", 256))
 
 
 def test_the_catalogue_loads_nothing_heavy() -> None:
@@ -106,4 +110,3 @@ def test_the_catalogue_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    assert CPU.protocol

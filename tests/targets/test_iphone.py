@@ -14,12 +14,12 @@ from mvsearch.costs import OP_KINDS, lower
 from mvsearch.spec.arch import ArchSpec, MobileViTStage
 from mvsearch.spec.published import network, published_networks
 from mvsearch.targets import get_target
-from mvsearch.targets.features import op_cost
-from mvsearch.targets.fit import OUTPUT, expected_rates, fit_iphone12
-from mvsearch.targets.latency_model import LatencyModel
-from mvsearch.targets.phone import shipped_model
-from mvsearch.targets.tables import DATA, LATENCIES, load_ops
-from mvsearch.targets.validation import kendall, spearman
+from mvsearch.targets.coreml.phone import shipped_model
+from mvsearch.targets.predictor.features import op_cost
+from mvsearch.targets.predictor.fit import OUTPUT, expected_rates, fit_iphone12
+from mvsearch.targets.predictor.latency_model import LatencyModel
+from mvsearch.targets.predictor.tables import DATA, LATENCIES, load_ops
+from mvsearch.targets.predictor.validation import kendall, spearman
 
 PHONE = get_target("iphone12")
 OWN_NAMES = {"mobilevitv2_050": "mobilevitv2_0.5", "mobilevitv2_100": "mobilevitv2_1.0",

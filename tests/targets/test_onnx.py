@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from torch import nn
 
 from mvsearch.spec.published import network
 from mvsearch.targets import StopPolicy, get_target
-from mvsearch.targets.onnx_runtime import INPUT, export_onnx, session
+from mvsearch.targets.host.onnx_runtime import INPUT, export_onnx, session
 
 
 def test_exported_network_computes_the_same(tmp_path) -> None:
@@ -39,9 +40,11 @@ def test_exported_network_computes_the_same(tmp_path) -> None:
     assert torch.allclose(torch.from_numpy(logits), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_network_is_measured_here() -> None:
+def test_a_network_is_measured_here(tmp_path: Path) -> None:
     policy = StopPolicy(warm_up_s=0.05, max_s=0.3, min_rounds=3, max_drift=10)
-    m = get_target("cpu").measure(replace(network("mobilevitv2_0.5"), num_classes=10), 64, policy)
+    cpu = get_target("cpu")
+    artifact = cpu.prepare(replace(network("mobilevitv2_0.5"), num_classes=10), 64, tmp_path)
+    m = cpu.measure(artifact, policy).measurement()
     assert (m.kind, m.unit, m.target, m.level) == ("measured", "ms", "cpu", 0.95)
     assert m.low is not None and m.high is not None and 0 < m.low <= m.value <= m.high
     assert m.n >= 3 and dict(m.versions).keys() == {"onnxruntime", "torch"}

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from mvsearch.errors import TargetError
+from mvsearch.targets.host.timing import measure_paired, median_interval
 from mvsearch.targets.target import StopPolicy
-from mvsearch.targets.timing import measure_paired, median_interval
 
 POLICY = StopPolicy(warm_up_s=0.1, max_s=5.0)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
-from typing import NoReturn
+from pathlib import Path
 
 from mvsearch.costs import Resolution, lower
-from mvsearch.errors import TargetError
+from mvsearch.errors import MeasureError, TargetError
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Measurement
-from mvsearch.targets.latency_model import LatencyModel
-from mvsearch.targets.neural_engine import fallback_risks
-from mvsearch.targets.target import Capability, StopPolicy, TargetSpec
+from mvsearch.targets.predictor.latency_model import LatencyModel
+from mvsearch.targets.predictor.neural_engine import fallback_risks
+from mvsearch.targets.record import LatencyRecord
+from mvsearch.targets.target import Artifact, Capability, StopPolicy, TargetSpec
 
 IPHONE12 = TargetSpec(
     name="iphone12",
@@ -30,7 +32,7 @@ IPHONE12 = TargetSpec(
 @lru_cache(maxsize=8)
 def shipped_model(name: str) -> LatencyModel:
     """The fit in `data/NAME.json`."""
-    text = (files("mvsearch.targets") / "data" / f"{name}.json").read_text(encoding="utf-8")
+    text = (files("mvsearch.targets.predictor") / "data" / f"{name}.json").read_text(encoding="utf-8")
     return LatencyModel.from_json(json.loads(text))
 
 
@@ -47,6 +49,11 @@ class PhoneTarget:
     @property
     def name(self) -> str:
         """As in `--target`."""
+        return self.spec.name
+
+    @property
+    def resource(self) -> str:
+        """See `Target.resource`."""
         return self.spec.name
 
     def describe(self) -> str:
@@ -74,10 +81,34 @@ class PhoneTarget:
         parts = lower(spec, resolution)
         return self.model.predict(parts, target=self.name, flags=fallback_risks(spec, parts))
 
-    def measure(self, spec: ArchSpec, resolution: Resolution, policy: StopPolicy | None = None) -> NoReturn:
+    def prepare(self, spec: ArchSpec, resolution: int, folder: Path, seed: int = 0) -> Artifact:
+        """Convert to Core ML; see `Target.prepare`."""
+        from mvsearch.models import build
+        from mvsearch.targets.coreml.convert import convert
+
+        path = folder / f"{spec.arch_id}.mlpackage"
+        program = convert(build(spec, seed=seed).eval(), resolution, path, channels=spec.in_channels)
+        made_by = "-".join(f"{name}{version}" for name, version in program.versions)
+        return Artifact(f"{spec.arch_id}@{resolution}/{program.deployment_target}-{program.precision}/{made_by}",
+                        resolution, spec, path)  # fmt: skip
+
+    def measure(self, artifact: Artifact, policy: StopPolicy | None = None) -> LatencyRecord:
         """Refused: there is no phone.
 
         Raises:
-            TargetError: always, with what to do.
+            MeasureError: always, with what to do.
         """
-        raise TargetError(f"`{self.name}` cannot be measured here: no phone can be driven", self.capability().fix)
+        raise MeasureError(
+            "unavailable", f"`{self.name}` cannot be measured here: no phone can be driven", self.capability().fix
+        )
+
+
+def phone_target(name: str, options: Mapping[str, str]) -> PhoneTarget:
+    """The phone of this name.
+
+    Raises:
+        TargetError: an unknown option.
+    """
+    for key in options:
+        raise TargetError(f"`{name}` has no option `{key}`", "it has none")
+    return PhoneTarget(IPHONE12)

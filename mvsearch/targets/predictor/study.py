@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from mvsearch.targets.features import OpCost, Rates
-from mvsearch.targets.latency_model import FamilyCorrection
-from mvsearch.targets.regression import LatencyRow, RateFit, Spread, fit_rates, log_prediction
-from mvsearch.targets.validation import Prediction
+from mvsearch.targets.predictor.features import OpCost, Rates
+from mvsearch.targets.predictor.latency_model import FamilyCorrection
+from mvsearch.targets.predictor.regression import LatencyRow, RateFit, Spread, fit_rates, log_prediction
+from mvsearch.targets.predictor.validation import Prediction
 
 Keep = Callable[[LatencyRow], bool]
 

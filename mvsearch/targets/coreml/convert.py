@@ -26,9 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvsearch.costs import Resolution, image_size
-from mvsearch.errors import InputError
-from mvsearch.export.errors import ConversionError, ExportError
-from mvsearch.export.staging import share
+from mvsearch.errors import ConversionError, ExportError, InputError
+from mvsearch.files import share
 
 if TYPE_CHECKING:
     from torch import nn

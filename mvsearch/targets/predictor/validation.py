@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mvsearch.targets.regression import conformal_half_width
+from mvsearch.targets.predictor.regression import conformal_half_width
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from mvsearch.costs import Part
 from mvsearch.spec.record import Measurement
-from mvsearch.targets.features import KindRate, Rates
+from mvsearch.targets.predictor.features import KindRate, Rates
 
 FORMAT = 1
 

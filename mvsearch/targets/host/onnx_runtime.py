@@ -86,12 +86,20 @@ def session(model_bytes: bytes) -> Any:
 
 def runner(model: nn.Module, resolution: Resolution) -> Callable[[], object]:
     """One inference of the exported network on a fixed random image, as a function of nothing."""
-    import numpy as np
-
     buffer = io.BytesIO()
     export_onnx(model, resolution, buffer)
-    run = session(buffer.getvalue())
+    return _runner(buffer.getvalue())
+
+
+def file_runner(path: Path) -> Callable[[], object]:
+    """One inference of an ONNX file on a fixed random image, as a function of nothing."""
+    return _runner(path.read_bytes())
+
+
+def _runner(model_bytes: bytes) -> Callable[[], object]:
+    import numpy as np
+
+    run = session(model_bytes)
     shape = run.get_inputs()[0].shape
-    image = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-    feed = {INPUT: image}
+    feed = {INPUT: np.random.default_rng(0).standard_normal(shape, dtype=np.float32)}
     return lambda: run.run(None, feed)

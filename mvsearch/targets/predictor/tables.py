@@ -8,10 +8,10 @@ from collections import defaultdict
 from functools import lru_cache
 from importlib.resources import files
 
-from mvsearch.targets.features import OpCost
-from mvsearch.targets.regression import LatencyRow
+from mvsearch.targets.predictor.features import OpCost
+from mvsearch.targets.predictor.regression import LatencyRow
 
-DATA = files("mvsearch.targets") / "data"
+DATA = files("mvsearch.targets.predictor") / "data"
 LATENCIES, OPERATIONS = TABLES = ("published_iphone12.csv", "coreml_ops.csv")
 
 

@@ -1,4 +1,4 @@
-"""Fit the iPhone 12 predictor from the tables in `data/`: `python -m mvsearch.targets.fit` rewrites its JSON.
+"""Fit the iPhone 12 predictor from the tables in `data/`: `python -m mvsearch.targets.predictor.fit` rewrites its JSON.
 
 The reference protocol, whose scale is 1, is the performance report of Xcode 14 with iOS 16: five
 sources used it, and it is what a reader can repeat. The other sources' scales are fitted beside it.
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from mvsearch.costs import OP_KINDS
-from mvsearch.targets.features import KindRate, Rates
-from mvsearch.targets.latency_model import LatencyModel
-from mvsearch.targets.regression import Spread, conformal_half_width
-from mvsearch.targets.study import Study
-from mvsearch.targets.tables import DATA, data_hash, load_ops, load_rows
-from mvsearch.targets.validation import Prediction, rank_correlations, summary
+from mvsearch.targets.predictor.features import KindRate, Rates
+from mvsearch.targets.predictor.latency_model import LatencyModel
+from mvsearch.targets.predictor.regression import Spread, conformal_half_width
+from mvsearch.targets.predictor.study import Study
+from mvsearch.targets.predictor.tables import DATA, data_hash, load_ops, load_rows
+from mvsearch.targets.predictor.validation import Prediction, rank_correlations, summary
 
 LEVEL = 0.9
 OUTPUT = "iphone12.json"

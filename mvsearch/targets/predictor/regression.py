@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvsearch.targets.features import Rates
+from mvsearch.targets.predictor.features import Rates
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, median
 
-from mvsearch.errors import TargetError
+from mvsearch.errors import MeasureError
 from mvsearch.targets.target import StopPolicy
 
 Clock = Callable[[], float]
@@ -37,6 +37,7 @@ class PairedTimes:
         n: pairs.
         reference_s: fastest run of the reference.
         drift: relative change of the reference between the first and the last third.
+        ratios: of the single pairs, in order.
     """
 
     ratio: float
@@ -46,6 +47,7 @@ class PairedTimes:
     n: int
     reference_s: float
     drift: float
+    ratios: tuple[float, ...] = ()
 
 
 def measure_paired(
@@ -65,7 +67,7 @@ def measure_paired(
         wall: clock of warm-up and time limit.
 
     Raises:
-        TargetError: the reference drifted by more than `policy.max_drift` in every attempt.
+        MeasureError: the reference drifted by more than `policy.max_drift` in every attempt.
     """
     work = work or work_clock()
     drift = 0.0
@@ -75,7 +77,8 @@ def measure_paired(
         if result.drift <= policy.max_drift:
             return result
         drift = result.drift
-    raise TargetError(
+    raise MeasureError(
+        "unsteady",
         f"the machine is too unsteady to measure on: the reference network drifted by {drift:.0%} "
         f"within one measurement, {max(1, policy.attempts)} times in a row",
         f"at most {policy.max_drift:.0%} is accepted; close what else is running, or use fewer workers, and measure again",
@@ -112,7 +115,9 @@ def _pairs(
             low, high = median_interval(ratios, policy.level)
             centre = median(ratios)
             if late or (high - low) / 2 <= policy.precision * centre:
-                return PairedTimes(centre, low, high, policy.level, len(ratios), min(references), _drift(references))
+                return PairedTimes(
+                    centre, low, high, policy.level, len(ratios), min(references), _drift(references), tuple(ratios)
+                )
 
 
 def _drift(references: Sequence[float]) -> float:

@@ -21,7 +21,7 @@ from functools import lru_cache
 
 from mvsearch.costs import PART_CACHE, Part
 from mvsearch.spec.arch import ArchSpec
-from mvsearch.targets.features import distinct_ops
+from mvsearch.targets.predictor.features import distinct_ops
 
 PREFIX = "ane-fallback-risk"
 MAX_AXIS = 16_384

@@ -1,0 +1,1 @@
+"""Core ML: conversion anywhere, measurement on a Mac and on a phone attached to one."""

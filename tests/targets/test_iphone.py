@@ -19,7 +19,7 @@ from mvsearch.targets.predictor.features import op_cost
 from mvsearch.targets.predictor.fit import OUTPUT, expected_rates, fit_iphone12
 from mvsearch.targets.predictor.latency_model import LatencyModel
 from mvsearch.targets.predictor.tables import DATA, LATENCIES, load_ops
-from mvsearch.targets.predictor.validation import kendall, spearman
+from mvsearch.targets.predictor.scores import kendall, spearman
 
 PHONE = get_target("iphone12")
 OWN_NAMES = {"mobilevitv2_050": "mobilevitv2_0.5", "mobilevitv2_100": "mobilevitv2_1.0",

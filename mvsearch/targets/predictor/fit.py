@@ -21,7 +21,7 @@ from mvsearch.targets.predictor.latency_model import LatencyModel
 from mvsearch.targets.predictor.regression import Spread, conformal_half_width
 from mvsearch.targets.predictor.study import Study
 from mvsearch.targets.predictor.tables import DATA, data_hash, load_ops, load_rows
-from mvsearch.targets.predictor.validation import Prediction, rank_correlations, summary
+from mvsearch.targets.predictor.scores import Prediction, rank_correlations, summary
 
 LEVEL = 0.9
 OUTPUT = "iphone12.json"

@@ -11,7 +11,7 @@ import numpy as np
 from mvsearch.targets.predictor.features import OpCost, Rates
 from mvsearch.targets.predictor.latency_model import FamilyCorrection
 from mvsearch.targets.predictor.regression import LatencyRow, RateFit, Spread, fit_rates, log_prediction
-from mvsearch.targets.predictor.validation import Prediction
+from mvsearch.targets.predictor.scores import Prediction
 
 Keep = Callable[[LatencyRow], bool]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvsearch.report.labels import Box, Label, label_box, place_labels
+from mvsearch.report.drawing import FAMILY, GRID, MUTED, STYLE, Wish, place_texts, save_figure
 from mvsearch.report.scene import Axis, CostKey, Point, Scene, build_scene, log_ticks, published_in_view, winner_bars
 from mvsearch.report.select import staircase
 from mvsearch.report.words import FAMILY_NAMES
@@ -20,25 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.backend_bases import RendererBase
 
-INK, MUTED, GRID = "#22262b", "#5c646d", "#e4e6e8"
 FRONT, WINNER, CLOUD, BUDGET = "#0072B2", "#D55E00", "#a9b0b7", "#22262b"
-FAMILY = {"v1": ("#009E73", "s"), "v2": ("#AA4499", "D"), "v3": ("#B8860B", "^"), "other": ("#5c646d", "h")}
-"""Colour and marker of each published family; colours near Okabe and Ito's, darkened for white paper."""
-_HALO = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.4}
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "mvsearch",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.7,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "text.color": INK,
-}
 
 
 def draw_picture(view: RunView, path: Path) -> None:
@@ -70,7 +52,7 @@ def draw_scene(scene: Scene, title: str, paths: Sequence[Path]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 4.7), dpi=100, layout="constrained")
         second: CostKey = "macs" if scene.axes["params"].limit is None and scene.axes["macs"].limit is not None else "params"
         left, right = figure.subplots(1, 2, sharey=True)
@@ -88,15 +70,7 @@ def draw_scene(scene: Scene, title: str, paths: Sequence[Path]) -> None:
         figure.set_layout_engine("none")
         for axes, axis in panels:
             _label_points(canvas.get_renderer(), axes, scene, axis)
-        for path in paths:
-            metadata = (
-                {"Date": None, "Creator": None}
-                if path.suffix == ".svg"
-                else {"Software": None}
-                if path.suffix == ".png"
-                else {}
-            )
-            figure.savefig(path, metadata=metadata, dpi=200)
+        save_figure(figure, paths)
 
 
 def _draw_panel(axes: Axes, scene: Scene, axis: Axis) -> None:
@@ -180,34 +154,10 @@ def _label_points(renderer: RendererBase, axes: Axes, scene: Scene, axis: Axis) 
     def place_of(p: Point) -> tuple[float, float]:
         return pixel(p.cost(axis.key), p.quality("estimate"))
 
-    wanted = ([scene.winner] if scene.winner else []) + list(published_in_view(scene, axis))
-    texts = [
-        axes.text(
-            0,
-            0,
-            p.label,
-            fontsize=8,
-            ha="center",
-            va="center",
-            color=WINNER if p is scene.winner else MUTED,
-            zorder=2.5,
-            bbox=_HALO,
-        )
-        for p in wanted
-    ]
-    labels = [
-        Label(*place_of(p), e.width, e.height)
-        for p, e in ((p, t.get_window_extent(renderer)) for p, t in zip(wanted, texts, strict=True))
-    ]
-    frame = axes.get_window_extent(renderer)
     marks = [place_of(p) for p in (*scene.front, *scene.published)]
     marks += [pixel(*xy) for xy in winner_bars(scene, axis.key)]
-    places = place_labels(labels, marks, Box(frame.x0, frame.y0, frame.x1, frame.y1), gap=5.5, radius=3.5)
-    to_data = axes.transData.inverted()
-    for text, label, place in zip(texts, labels, places, strict=True):
-        if place is None:
-            text.remove()
-            continue
-        box = label_box(label, place, 5.5)
-        x, y = to_data.transform(((box.left + box.right) / 2, (box.bottom + box.top) / 2))
-        text.set_position((float(x), float(y)))
+    wishes = [
+        Wish(p.cost(axis.key), p.quality("estimate"), p.label, WINNER if p is scene.winner else MUTED)
+        for p in ([scene.winner] if scene.winner else []) + list(published_in_view(scene, axis))
+    ]
+    place_texts(renderer, axes, wishes, marks)

@@ -36,7 +36,7 @@ class Top1Explanation:
         value: estimated top-1, in %.
         sigma: its standard deviation, in points.
         score: what the network's size buys by the regression.
-        block_offset: of its block kinds, mean over stages.
+        block_offset: of its block kinds, in points, at this size.
         patch_offset: of its patch sizes, zero or negative.
         resolution_offset: of an image size other than 256.
         base_sigma: standard deviation of the published networks' own errors.
@@ -163,7 +163,7 @@ def _assess(spec: ArchSpec, resolution: Resolution, estimator: Estimator) -> _As
     if own is None:
         variance += UNKNOWN_LAYOUT_SIGMA**2
     else:
-        offset = _block_offset(own, estimator)
+        offset = estimator.score(*size, _block_offset(own, estimator)) - score
         reference, log_factor, departures = nearest(
             own,
             log2(size.params),
@@ -178,7 +178,7 @@ def _assess(spec: ArchSpec, resolution: Resolution, estimator: Estimator) -> _As
 
 
 def _block_offset(own: Shape, estimator: Estimator) -> float:
-    """Mean over the transformer stages of the offset of their kind, v3's in part where its switches are on in part."""
+    """Shift of ln(100 - top1): mean over the transformer stages of their kinds', v3's in part where its switches are so."""
     offsets, total = estimator.block_offsets, 0.0
     for stage in own.stages:
         base, share = offsets[stage.body], v3_share(stage.body, stage.switches)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from math import log
+from math import exp, log
 from typing import Any
 
 from mvsearch.accuracy.anchors import DATA
@@ -35,13 +35,12 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class Estimator:
-    """top1 = c0 + c1 ln(params/1e6) + c2 ln(MACs/1e6) + c3 ln(activations/1e6) + offset(block kind).
+    """ln(100 - top1) = c0 + c1 ln(params/1e6) + c2 ln(MACs/1e6) + c3 ln(activations/1e6) + offset(block kind).
 
     Attributes:
-        coefficients: c0 to c3, fitted on anchors of other families below `max_params`.
+        coefficients: c0 to c3, fitted on anchors of other families.
         num_anchors: how many those are.
-        max_params: upper end of the fitted range.
-        block_offsets: block kind (`v1`, `v2`, `v3`) -> points, from the MobileViT anchors.
+        block_offsets: block kind (`v1`, `v2`, `v3`) -> shift of ln(100 - top1), from the MobileViT anchors.
         sigma: standard deviation of a published MobileViT's error, from leaving each size band out.
         sigma_zoo: standard deviation of the fit's residuals over all families.
         calibration: `any`, `same_family`, `mobilevit` -> bins by predicted gap, each family predicted without itself.
@@ -51,7 +50,6 @@ class Estimator:
 
     coefficients: tuple[float, float, float, float]
     num_anchors: int
-    max_params: float
     block_offsets: dict[str, float]
     sigma: float
     sigma_zoo: float
@@ -59,10 +57,10 @@ class Estimator:
     held_out: dict[str, Any]
     data_hash: str
 
-    def score(self, params: float, macs: float, activations: float) -> float:
-        """Points that size alone buys, in % top-1; `macs` without attention's matrix products."""
+    def score(self, params: float, macs: float, activations: float, offset: float = 0.0) -> float:
+        """Top-1 in % that size buys, with the block kinds' offset; `macs` without attention's matrix products."""
         c0, c1, c2, c3 = self.coefficients
-        return c0 + c1 * log(params / 1e6) + c2 * log(macs / 1e6) + c3 * log(activations / 1e6)
+        return 100.0 - exp(c0 + c1 * log(params / 1e6) + c2 * log(macs / 1e6) + c3 * log(activations / 1e6) + offset)
 
 
 def estimator_from_json(data: dict[str, Any]) -> Estimator:
@@ -70,7 +68,6 @@ def estimator_from_json(data: dict[str, Any]) -> Estimator:
     return Estimator(
         coefficients=tuple(data["coefficients"]),
         num_anchors=data["num_anchors"],
-        max_params=data["max_params"],
         block_offsets=data["block_offsets"],
         sigma=data["sigma"],
         sigma_zoo=data["sigma_zoo"],

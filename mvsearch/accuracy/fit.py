@@ -55,15 +55,14 @@ def log_error(top1: Iterable[float]) -> Vector:
 
 def fit_line(anchors: list[Anchor]) -> Vector:
     """Least-squares coefficients of ln(100 - top1), shape (4,)."""
-    coefficients: Vector = np.linalg.lstsq(features(anchors), log_error(a.top1 for a in anchors), rcond=None)[0]
-    return coefficients
+    solution = np.linalg.lstsq(features(anchors), log_error(a.top1 for a in anchors), rcond=None)
+    return np.asarray(solution[0], dtype=np.float64)
 
 
 def predict(coefficients: Vector, anchors: list[Anchor], offsets: dict[str, float] | None = None) -> Vector:
     """Top-1 in %, shape (n,), with the offsets of their block kinds if they are given."""
     shift = np.array([(offsets or {}).get(a.block, 0.0) for a in anchors])
-    top1: Vector = 100 - np.exp(features(anchors) @ coefficients + shift)
-    return top1
+    return np.asarray(100 - np.exp(features(anchors) @ coefficients + shift), dtype=np.float64)
 
 
 def block_offsets(coefficients: Vector, anchors: list[Anchor]) -> dict[str, float]:

@@ -8,6 +8,7 @@ needs macOS or iOS.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shutil
@@ -28,6 +29,8 @@ from typing import TYPE_CHECKING, Any
 from mvsearch.costs import Resolution, image_size
 from mvsearch.errors import ConversionError, ExportError, InputError
 from mvsearch.files import share
+from mvsearch.spec.arch import ArchSpec, to_json
+from mvsearch.targets.coreml.package import OURS, TARGETS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,9 +42,8 @@ LAST_COREMLTOOLS_BROKEN_BY_NUMPY = (9, 0)
 """Up to this release a trace fails with numpy 2.4 and later: `int()` of a 1-element array became an error."""
 FIRST_BROKEN_NUMPY = (2, 4)
 
-# MIL.proto's DataType numbers, with the bytes of one element; Model.proto's specification versions.
+# MIL.proto's DataType numbers, with the bytes of one element.
 _FLOATS = {10: ("float16", 2), 11: ("float32", 4), 12: ("float64", 8)}
-_TARGETS = {6: "iOS15", 7: "iOS16", 8: "iOS17", 9: "iOS18", 10: "iOS26"}
 _PROGRESS_BARS = (
     ("coremltools.converters.mil.frontend.torch.ops", "_tqdm"),
     ("coremltools.converters.mil.mil.passes.pass_pipeline", "tqdm"),
@@ -132,7 +134,8 @@ def convert(
         resolution: side of a square image, or (height, width), in pixels.
         path: package to write, `*.mlpackage`; must not exist.
         channels: of the image.
-        metadata: further user-defined metadata, e.g. `{"arch_id": ...}`.
+        metadata: further user-defined metadata; the architecture, where the network carries its `spec`, the resolution
+            and the precision are always written.
         description: one line on what the network is.
 
     Raises:
@@ -154,9 +157,9 @@ def convert(
     # A package is a folder: written beside its place and moved, so that a half-written one is never seen.
     staging = Path(tempfile.mkdtemp(prefix=".mlpackage-", dir=path.parent))
     try:
-        with _coremltools() as (ct, log):
+        with quiet_coremltools() as (ct, log):
             package = _convert(ct, log, model, shape)
-            _describe(package, metadata or {}, description)
+            _describe(package, {**_identity(model, resolution), **(metadata or {})}, description)
             package.save(str(staging / path.name))
         share(staging / path.name)
         (staging / path.name).rename(path)
@@ -172,7 +175,7 @@ def read_package(path: str | Path) -> ConvertedProgram:
         ExportError: coremltools cannot read it.
     """
     try:
-        with _coremltools() as (ct, _):
+        with quiet_coremltools() as (ct, _):
             spec = ct.models.MLModel(str(path), skip_model_load=True).get_spec()
         return _inspect(spec, Path(path), 0.0)
     except Exception as error:
@@ -219,7 +222,15 @@ def _describe(package: Any, metadata: Mapping[str, str], description: str) -> No
         "weights": "initial weights, not trained",
     }
     for key, value in {**defaults, **metadata}.items():
-        package.user_defined_metadata[f"mvsearch.{key}"] = value
+        package.user_defined_metadata[f"{OURS}{key}"] = value
+
+
+def _identity(model: nn.Module, resolution: Resolution) -> dict[str, str]:
+    """What a package is known by on the machine that it is brought to; the architecture where the network has one."""
+    height, width = image_size(resolution)
+    spec = getattr(model, "spec", None)
+    known = {"arch_id": spec.arch_id, "spec": json.dumps(to_json(spec))} if isinstance(spec, ArchSpec) else {}
+    return {**known, "resolution": str(height) if height == width else f"{height}x{width}", "precision": PRECISION}
 
 
 def _inspect(spec: Any, path: Path, seconds: float) -> ConvertedProgram:
@@ -240,7 +251,7 @@ def _inspect(spec: Any, path: Path, seconds: float) -> ConvertedProgram:
         package_bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
         input_shape=tuple(spec.description.input[0].type.multiArrayType.shape),
         output_shape=tuple(spec.description.output[0].type.multiArrayType.shape),
-        deployment_target=_TARGETS.get(spec.specificationVersion, f"specification {spec.specificationVersion}"),
+        deployment_target=TARGETS.get(spec.specificationVersion, f"specification {spec.specificationVersion}"),
         precision="+".join(sorted(_FLOATS[t][0] for t in bytes_by_type)),
         versions=(("coremltools", made_by.get("com.github.apple.coremltools.version", "")), (source, source_version)),
         seconds=seconds,
@@ -262,7 +273,7 @@ class _Log(logging.Handler):
 
 
 @contextmanager
-def _coremltools() -> Iterator[tuple[Any, _Log]]:
+def quiet_coremltools() -> Iterator[tuple[Any, _Log]]:
     """The package, and its log, which stays off the terminal as do its warnings and its progress bars.
 
     Only its own sources of noise are shut, not stderr: a progress bar of ours may be drawing there. Its

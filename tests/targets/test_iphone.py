@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import time
@@ -11,15 +10,18 @@ from dataclasses import replace
 import pytest
 
 from mvsearch.costs import OP_KINDS, lower
+from mvsearch.errors import TargetError
 from mvsearch.spec.arch import ArchSpec, MobileViTStage
 from mvsearch.spec.published import network, published_networks
 from mvsearch.targets import get_target
-from mvsearch.targets.coreml.phone import shipped_model
+from mvsearch.targets.predictor.expected import expected_a14
 from mvsearch.targets.predictor.features import op_cost
-from mvsearch.targets.predictor.fit import OUTPUT, expected_rates, fit_iphone12
-from mvsearch.targets.predictor.latency_model import LatencyModel
-from mvsearch.targets.predictor.tables import DATA, LATENCIES, load_ops
+from mvsearch.targets.predictor.fit import shipped_json
+from mvsearch.targets.predictor.phones import PHONES
 from mvsearch.targets.predictor.scores import kendall, spearman
+from mvsearch.targets.predictor.shipped import phone_names, refusal, shipped_model
+from mvsearch.targets.predictor.sufficiency import Evidence, shortfalls
+from mvsearch.targets.predictor.tables import DATA, load_ops, published_rows
 
 PHONE = get_target("iphone12")
 OWN_NAMES = {"mobilevitv2_050": "mobilevitv2_0.5", "mobilevitv2_100": "mobilevitv2_1.0",
@@ -30,39 +32,42 @@ def _ms(spec: ArchSpec, resolution: int = 256) -> float:
     return PHONE.predict(spec, resolution).value
 
 
-@pytest.fixture(scope="module")
-def refitted() -> LatencyModel:
-    """A fit made now from the shipped tables."""
-    return fit_iphone12()
-
-
 def _flat(value: object, path: str = "") -> dict[str, object]:
     if isinstance(value, dict):
         return {k: v for key, item in value.items() for k, v in _flat(item, f"{path}/{key}").items()}
     return {path: value}
 
 
-def test_refitting_gives_the_shipped_file(refitted: LatencyModel) -> None:
-    shipped = _flat(json.loads((DATA / OUTPUT).read_text(encoding="utf-8")))
-    again = _flat(json.loads(json.dumps(refitted.to_json())))
+@pytest.mark.parametrize("phone", PHONES)
+def test_refitting_gives_the_shipped_file(phone: str) -> None:
+    shipped = _flat(json.loads((DATA / f"{phone}.json").read_text(encoding="utf-8")))
+    again = _flat(json.loads(json.dumps(shipped_json(phone))))
     assert shipped.keys() == again.keys()
     for key, value in shipped.items():
         tolerance = 2e-2 if "validation" in key else 1e-4
         assert again[key] == (pytest.approx(value, rel=tolerance) if isinstance(value, float) else value), key
 
 
-def test_held_out_errors_are_as_good_as_they_are_said_to_be(refitted: LatencyModel) -> None:
-    recent = refitted.validation["leave-family-out, ios16"]
-    assert recent["mape"] <= 18 and recent["spearman"] >= 0.95
-    assert recent["factor90"] <= 1.6 and recent["coverage90"] >= 0.88
-    baseline = refitted.validation["constant + MACs, ios16, raw"]
-    assert recent["mape"] < 0.7 * baseline["mape"] and recent["factor90"] < 0.6 * baseline["factor90"]
-    own = refitted.validation["leave-network-out, mobilevit"]
-    assert own["mape"] <= 15 and own["kendall"] >= 0.9
+def test_a_phone_is_shipped_or_refused_with_the_reason() -> None:
+    assert phone_names() == ("iphone12", "iphone13")
+    assert "21 networks, 30 needed" in refusal("iphone14") and "laboratory" in refusal("iphone14")
+    with pytest.raises(TargetError, match=r"`iphone14` has no predictor.*90 % of their errors are within x/÷"):
+        shipped_model("iphone14")
+    with pytest.raises(TargetError, match="no table of published latencies for `iphone99`"):
+        shipped_model("iphone99")
 
 
-def test_no_operation_is_free_and_none_is_absurd() -> None:
-    expected, fitted = expected_rates(), shipped_model("iphone12").rates
+def test_what_suffices() -> None:
+    good = Evidence(networks=30, families=10, protocols=2, mape=18, spearman=0.9, factor90=1.6, baseline_mape=24)
+    assert shortfalls(good) == ()
+    for worse in ({"networks": 29}, {"families": 9}, {"protocols": 1}, {"mape": 18.1, "baseline_mape": 30}, {"spearman": 0.89},
+                  {"factor90": 1.61}, {"baseline_mape": 23.9}):  # fmt: skip
+        assert len(shortfalls(replace(good, **worse))) == 1, worse  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("phone", ["iphone12", "iphone13"])
+def test_no_operation_is_free_and_none_is_absurd(phone: str) -> None:
+    expected, fitted = expected_a14(), shipped_model(phone).rates
     for kind in OP_KINDS:
         slowdown = expected.kinds[kind].gb_per_s / fitted.kinds[kind].gb_per_s
         assert 0.2 < slowdown < 10, kind
@@ -96,15 +101,14 @@ def test_our_operations_are_those_of_the_converted_program(theirs: str, ours: st
 def test_published_mobilevits_lie_in_their_intervals() -> None:
     """At the reference protocol, by the fitted scale of the protocol that they were published under."""
     scales = shipped_model("iphone12").log_scales
-    with (DATA / LATENCIES).open("r", encoding="utf-8") as f:
-        rows = [r for r in csv.DictReader(f) if r["family"].startswith("MobileViT") and r["use"] == "yes"]
+    rows = [r for r in published_rows("iphone12") if r.family.startswith("MobileViT") and not r.unused]
     inside = {}
     for r in rows:
-        name, _, resolution = r["network"].rpartition("@")
+        name, _, resolution = r.network.rpartition("@")
         m = PHONE.predict(network(OWN_NAMES.get(name, name)), int(resolution))
-        assert m.low is not None and m.high is not None
-        value = float(r["latency_ms"]) / math.exp(scales[r["protocol"]])
-        inside[r["network"], r["protocol"]] = m.low <= value <= m.high
+        assert m.low is not None and m.high is not None and r.latency_ms is not None
+        value = r.latency_ms / math.exp(scales[r.protocol])
+        inside[r.network, r.protocol] = m.low <= value <= m.high
     assert len(inside) == 16
     assert [key for key, ok in inside.items() if not ok] == []
 

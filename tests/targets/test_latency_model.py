@@ -3,7 +3,7 @@ def test_a_model_travels_without_what_it_remembers():
 
     from mvsearch.costs import lower
     from mvsearch.spec.published import network
-    from mvsearch.targets.coreml.phone import shipped_model
+    from mvsearch.targets.predictor.shipped import shipped_model
 
     model, parts = shipped_model("iphone12"), lower(network("mobilevit_xs"), 256)
     before = model.predict(parts, target="iphone12")

@@ -1,128 +1,96 @@
-"""Fit the iPhone 12 predictor from the tables in `data/`: `python -m mvsearch.targets.predictor.fit` rewrites its JSON.
+"""Fit the phones' predictors from the tables in `data/`: `python -m mvsearch.targets.predictor.fit` rewrites their JSON.
 
-The reference protocol, whose scale is 1, is the performance report of Xcode 14 with iOS 16: five
-sources used it, and it is what a reader can repeat. The other sources' scales are fitted beside it.
+The reference protocol of a phone has scale 1: it is what is predicted. For the iPhone 12 it is the
+performance report of Xcode 14 with iOS 16, which five sources used and which a reader can repeat. The
+other sources' scales are fitted beside it. A phone whose table does not suffice gets its reason instead.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import sys
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mvsearch.costs import OP_KINDS
-from mvsearch.targets.predictor.features import KindRate, Rates
-from mvsearch.targets.predictor.latency_model import LatencyModel
-from mvsearch.targets.predictor.regression import Spread, conformal_half_width
-from mvsearch.targets.predictor.study import Study
-from mvsearch.targets.predictor.tables import DATA, data_hash, load_ops, load_rows
-from mvsearch.targets.predictor.scores import Prediction, rank_correlations, summary
-
-LEVEL = 0.9
-OUTPUT = "iphone12.json"
-
-REFERENCE_PROTOCOL = "Xcode 14 performance report, iOS 16, all compute units, float16, batch 1"
-REFERENCE = frozenset({"efficientformerv2-xcode14", "nextvit-xcode14", "repnext-xcode14", "repvit-xcode14", "shvit-xcode14"})
-OLD_STACK = frozenset({"efficientformer-app", "mobilevit-2021"})
-"""Protocols from before iOS 16, whose attention runs up to three times slower; left out of the iOS 16 figures."""
-
-FAMILY_OF_BLOCK = {"v1": "MobileViTv1", "v2": "MobileViTv2"}
-FAMILY_WEIGHT = 3.0
-"""Rows of MobileViT count for three: theirs is the space that is searched."""
-
-SPREAD = Spread(reference=REFERENCE)
+from mvsearch.targets.predictor.experiment import Experiment, experiment
+from mvsearch.targets.predictor.latency_model import FORMAT, LatencyModel
+from mvsearch.targets.predictor.phones import PHONES
+from mvsearch.targets.predictor.scores import LEVEL
+from mvsearch.targets.predictor.study import FAMILY_OF_BODY
+from mvsearch.targets.predictor.sufficiency import shortfalls
+from mvsearch.targets.predictor.tables import DATA, data_hash
 
 
-def expected_rates() -> Rates:
-    """What an A14 is expected to do: the centre that every rate is drawn to.
+def fit_phone(name: str) -> LatencyModel:
+    """Fit a phone's predictor on all its rows, with intervals from what was left out.
 
-    Dense convolution at the advertised 11 TOPS; on-chip bandwidth; transposes and SiLU slower (both are
-    passes of their own). Batched matrix products are set so that patch Config B over Config A comes out
-    near the published 0.81 to 0.83. A bilinear resize is expected to cost 300 us: in MobileViT's Table 6
-    (arXiv 2110.02178) patch 3, which resizes six times, takes 14.7 ms, and patches 2 and 4, which do not,
-    9.9 and 8.2 ms.
+    Raises:
+        TargetError: there is no table for it.
     """
-    dense, activation, shape = 5.0, 200.0, 200.0
-    gmac = {"conv": dense, "pointwise": dense, "linear": dense, "depthwise": 0.5, "matmul": 0.8}
-    bandwidth = {
-        "transpose": 30.0, "silu": 60.0, "relu": activation, "gelu": activation, "sigmoid": activation,
-        "reshape": shape, "slice": shape, "concat": shape,
-    }  # fmt: skip
-    overhead = {"resize": 300.0}
-    return Rates(
-        base_ms=0.4,
-        kinds={k: KindRate(gmac.get(k, math.inf), bandwidth.get(k, 150.0), 40.0, overhead.get(k, 0.5)) for k in OP_KINDS},
-    )
-
-
-def fit_iphone12() -> LatencyModel:
-    """Fit, validate, and return the model that `data/iphone12.json` holds."""
-    weights = dict.fromkeys(FAMILY_OF_BLOCK.values(), FAMILY_WEIGHT)
-    rows = [replace(r, weight=weights.get(r.family, 1.0)) for r in load_rows()]
-    study = Study(rows, load_ops(), expected_rates(), SPREAD)
-    fit = study.fit()
-    left_out = study.leave_family_out()
-    anchored = study.leave_network_out(FAMILY_OF_BLOCK.values())
-    errors: dict[str, list[float]] = defaultdict(list)
-    for p in left_out:
-        errors[p.network].append(p.log_error)
-    # A candidate shares its family with the anchors, but lies further from them than they lie from each
-    # other: its interval is between that of a network left out and that of a family left out. MobileViTv3
-    # has no anchors at all, and gets the latter.
-    new_family = conformal_half_width([sum(e) / len(e) for e in errors.values()], LEVEL)
-    new_network = math.log(summary(anchored)["factor90"])
+    found = experiment(name)
+    study = found.study
+    networks = len(study.features)
     return LatencyModel(
-        rates=fit.rates,
-        corrections={body: study.correction(fit, family) for body, family in FAMILY_OF_BLOCK.items()},
-        half_width=math.sqrt((new_family**2 + new_network**2) / 2),
-        heir_half_width=max(new_family, new_network),
+        rates=found.fit.rates,
+        corrections={body: study.correction(found.fit, family) for body, family in FAMILY_OF_BODY.items()},
+        half_width=found.widths.anchored,
+        heir_half_width=found.widths.heir,
         level=LEVEL,
-        n=len(errors),
-        protocol=REFERENCE_PROTOCOL,
+        n=networks,
+        protocol=study.phone.protocol,
         basis=(
-            f"fitted on {len(study.rows)} published values of {len(errors)} networks, iPhone 12 family; "
-            "interval from networks of families left out"
+            f"fitted on {len(study.rows)} published values of {networks} networks, {study.phone.title}; "
+            "interval from networks and families left out"
         ),
-        log_scales=fit.log_scales,
+        log_scales=found.fit.log_scales,
         data_hash=data_hash(),
-        validation=_validation(left_out, anchored, study.macs_baseline()),
+        validation=_validation(found),
     )
 
 
-def _validation(
-    left_out: Sequence[Prediction], anchored: Sequence[Prediction], baseline: Sequence[Prediction]
-) -> dict[str, Any]:
-    def recent(p: Prediction) -> bool:
-        return p.protocol not in OLD_STACK
-
-    def mobilevit(p: Prediction) -> bool:
-        return p.family in FAMILY_OF_BLOCK.values()
-
-    rows: dict[str, Any] = {}
-    for name, keep in (("all", lambda _: True), ("ios16", recent), ("mobilevit", mobilevit)):
-        rows[f"leave-family-out, {name}"] = summary(list(filter(keep, left_out)))
-        rows[f"leave-family-out, {name}, raw"] = summary([p.unscaled() for p in left_out if keep(p)])
-        rows[f"constant + MACs, {name}, raw"] = summary(list(filter(keep, baseline)))
-    rows["leave-network-out, mobilevit"] = {**summary(anchored), **rank_correlations(anchored)}
-    return rows
+def refusal_of(found: Experiment) -> str:
+    """Why the phone's table does not suffice; empty if it does."""
+    return "; ".join(shortfalls(found.evidence))
 
 
-def rendered(model: LatencyModel) -> str:
-    """The JSON text of the model, as it is shipped."""
-    return json.dumps(model.to_json(), indent=1) + "\n"
+def shipped_json(name: str) -> dict[str, Any]:
+    """What `data/NAME.json` holds: the model, or the reason why there is none."""
+    found = experiment(name)
+    if reason := refusal_of(found):
+        return {"format": FORMAT, "refused": reason, "data_hash": data_hash(), "validation": _validation(found)}
+    return fit_phone(name).to_json()
+
+
+def _validation(found: Experiment) -> dict[str, Any]:
+    rows = {
+        f"{r.scheme}, {r.subset}: {r.predictor}": _rounded({k: v for k, v in asdict(r).items() if not isinstance(v, str)})
+        for r in found.summary
+    }
+    anchors = [
+        _rounded({"subset": a.subset, "anchors": a.anchors, "mape_percent": a.mape_percent, "factor90": a.factor90})
+        for a in found.anchors
+    ]
+    return {"held out": rows, "anchors": anchors, "noise_floor": round(found.floor, 4)}
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: round(v, 3) if isinstance(v, float) else v for k, v in values.items() if v is not None}
+
+
+def rendered(data: dict[str, Any]) -> str:
+    """The JSON text, as it is shipped."""
+    return json.dumps(data, indent=1) + "\n"
 
 
 def main() -> None:
-    """Rewrite the shipped fit and print how far it is to be trusted."""
-    model = fit_iphone12()
-    Path(str(DATA / OUTPUT)).write_text(rendered(model), encoding="utf-8")
-    for name, v in model.validation.items():
-        print(f"{name:32}", "  ".join(f"{k} {x:g}" for k, x in v.items()), file=sys.stdout)
+    """Rewrite the shipped fits and print how far they are to be trusted."""
+    for name in PHONES:
+        data = shipped_json(name)
+        Path(str(DATA / f"{name}.json")).write_text(rendered(data), encoding="utf-8")
+        print(f"{name}: {'refused: ' + data['refused'] if 'refused' in data else data['basis']}", file=sys.stdout)
+        for row, values in data["validation"]["held out"].items():
+            print(f"  {row:72}", "  ".join(f"{k.removesuffix('_percent')} {v:g}" for k, v in values.items()), file=sys.stdout)
 
 
 if __name__ == "__main__":

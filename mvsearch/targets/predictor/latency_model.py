@@ -22,10 +22,17 @@ class FamilyCorrection:
     Attributes:
         log_factor: added to the log of the predicted time, shrunk by `n`.
         n: networks of the family behind it.
+        half_width: of the interval for networks of this family, in log units; None for the model's own.
     """
 
     log_factor: float
     n: int
+    half_width: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        width = {} if self.half_width is None else {"half_width": _rounded(self.half_width)}
+        return {"log_factor": _rounded(self.log_factor), "n": self.n, **width}
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,8 @@ class LatencyModel:
 
     Attributes:
         rates: time of every operation.
-        corrections: by body, `v1` (softmax attention) or `v2` (separable attention).
+        corrections: by body, `v1` (softmax attention) or `v2` (separable attention), which blocks such as `v3-v1`
+            inherit; and by such a block, where there are anchors of its own.
         half_width: of the interval at `level`, in log units, for networks of a family with anchors.
         heir_half_width: the same for blocks that stand on such a family without anchors of their own.
         level: coverage of the interval.
@@ -61,9 +69,10 @@ class LatencyModel:
     def __post_init__(self) -> None:
         # Weak: a part that the lowering forgets is forgotten here too.
         object.__setattr__(self, "_parts", WeakKeyDictionary())
+        object.__setattr__(self, "_blocks", {})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_parts"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_parts", "_blocks")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -84,25 +93,45 @@ class LatencyModel:
 
     def _predict(self, parts: Sequence[Part]) -> tuple[float, float]:
         cache: WeakKeyDictionary[Part, float] = self._parts  # type: ignore[attr-defined]
-        total, stages, shift, heir = self.rates.base_ms, 0.0, 0.0, 0.0
+        blocks: dict[str, tuple[float, float] | None] = self._blocks  # type: ignore[attr-defined]
+        total, stages, shift, width = self.rates.base_ms, 0.0, 0.0, 0.0
         for part in parts:
             ms = cache.get(part)
             if ms is None:
                 ms = cache[part] = self.rates.part_ms(part)
             total += ms
-            kind = _BODY.get(part.block) or _body(part.block)
-            if kind is not _PLAIN:
+            kind = blocks[part.block] if part.block in blocks else self._block(part.block)
+            if kind is not None:
                 stages += ms
-                shift += ms * self._log_factor(kind[0])
-                heir += ms * kind[1]
+                shift += ms * kind[0]
+                width += ms * kind[1]
         if stages == 0.0:
             return total, self.heir_half_width
-        share = heir / stages
-        return total * math.exp(shift / stages), self.half_width + share * (self.heir_half_width - self.half_width)
+        return total * math.exp(shift / stages), width / stages
 
-    def _log_factor(self, body: str) -> float:
-        correction = self.corrections.get(body)
-        return correction.log_factor if correction else 0.0
+    def _block(self, block: str) -> tuple[float, float] | None:
+        """(log factor, half width) of a transformer block, remembered; None for other parts."""
+        blocks: dict[str, tuple[float, float] | None] = self._blocks  # type: ignore[attr-defined]
+        body, found = body_of(block), None
+        if body:
+            # A block without anchors of its own takes its body's factor, and is less sure of it.
+            own = self.corrections.get(block)
+            known = own or self.corrections.get(body) or FamilyCorrection(0.0, 0)
+            width = own.half_width if own else None
+            if width is None:
+                width = self.half_width if own and own.n else self.heir_half_width
+            found = known.log_factor, width
+        blocks[block] = found
+        return found
+
+    def shares(self, parts: Sequence[Part]) -> dict[str, float]:
+        """Shares of the transformer stages' predicted time by block; empty without such stages."""
+        stages: dict[str, float] = {}
+        for part in parts:
+            if body_of(part.block):
+                stages[part.block] = stages.get(part.block, 0.0) + self.rates.part_ms(part)
+        total = sum(stages.values())
+        return {block: ms / total for block, ms in stages.items()}
 
     def part_shares(self, parts: Sequence[Part]) -> list[tuple[str, float]]:
         """Predicted ms of every part before the family's correction, the constant first."""
@@ -122,7 +151,7 @@ class LatencyModel:
             "heir_half_width": _rounded(self.heir_half_width),
             "base_ms": _rounded(self.rates.base_ms),
             "kinds": kinds,
-            "corrections": {b: {"log_factor": _rounded(c.log_factor), "n": c.n} for b, c in self.corrections.items()},
+            "corrections": {b: c.to_json() for b, c in self.corrections.items()},
             "protocol_scales": {p: _rounded(math.exp(s)) for p, s in sorted(self.log_scales.items())},
             "validation": self.validation,
         }
@@ -150,16 +179,10 @@ def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-_PLAIN = ("", 0.0)
-_BODY: dict[str, tuple[str, float]] = {}
-
-
-def _body(block: str) -> tuple[str, float]:
-    """(family that a block's body stands on, 1 if it has no anchors of its own), remembered by block name."""
+def body_of(block: str) -> str:
+    """`v1` or `v2`, which a block's transformer is that of; empty for parts without one."""
     if block in ("v1", "v2"):
-        kind = (block, 0.0)
-    elif block.startswith("v3-") or "+" in block:
-        kind = ("v2" if block.startswith(("v2", "v3-v2")) else "v1", 1.0)
-    else:
-        kind = _PLAIN
-    return _BODY.setdefault(block, kind)
+        return block
+    if block.startswith("v3-") or "+" in block:
+        return "v2" if block.startswith(("v2", "v3-v2")) else "v1"
+    return ""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,20 +69,35 @@ class RateFit:
     factors: tuple[float, ...]
     log_scales: dict[str, float]
 
+    def at(self, protocols: Collection[str], expected: Rates) -> RateFit:
+        """The same fit with these protocols' mean scale as the unit (all protocols', if none of these was fitted)."""
+        found = [s for p, s in self.log_scales.items() if p in protocols] or list(self.log_scales.values())
+        shift = sum(found) / len(found)
+        factors = tuple(f * math.exp(shift) for f in self.factors)
+        return RateFit(expected.scaled(list(factors)), factors, {p: s - shift for p, s in self.log_scales.items()})
+
 
 _SOFT_L1 = 1.5  # in standard deviations of the noise: beyond it a row pulls with constant force
 
 
-def fit_rates(rows: Sequence[LatencyRow], features: Mapping[str, Sequence[float]], expected: Rates, spread: Spread) -> RateFit:
+def fit_rates(
+    rows: Sequence[LatencyRow],
+    features: Mapping[str, Sequence[float]],
+    expected: Rates,
+    spread: Spread,
+    centre: Sequence[float] | None = None,
+) -> RateFit:
     """Fit rates, protocol scales and family offsets together.
 
     Args:
         rows: latencies, in ms.
         features: `expected.features(...)` by network.
-        expected: the rates that the fit starts from and is drawn to.
+        expected: the rates that the features stand for.
         spread: standard deviations of every part.
+        centre: factors on `expected` that the fit starts from and is drawn to, such as another phone's; 1 by default.
     """
-    x = np.array([features[r.network] for r in rows])
+    middle = np.ones(len(features[rows[0].network])) if centre is None else np.asarray(centre, float)
+    x = np.array([features[r.network] for r in rows]) * middle
     y = np.log([r.latency_ms for r in rows])
     protocols, p_index = _index([r.protocol for r in rows])
     families, f_index = _index([r.family for r in rows])
@@ -107,7 +122,7 @@ def fit_rates(rows: Sequence[LatencyRow], features: Mapping[str, Sequence[float]
         theta += np.clip(step, -0.7, 0.7)
         if np.abs(step).max() < 1e-9:
             break
-    factors = np.exp(theta[:n_c])
+    factors = middle * np.exp(theta[:n_c])
     scales = dict(zip(protocols, theta[n_c : n_c + n_p].tolist(), strict=True))
     return RateFit(expected.scaled(factors.tolist()), tuple(factors.tolist()), scales)
 

@@ -66,7 +66,8 @@ class SummaryRow:
         mape_percent, median_percent: mean and median absolute error.
         spearman, kendall: rank correlations of predicted and published.
         factor90: 90 % of errors are within x/÷ this (conformal).
-        coverage: share of networks inside their intervals; None where a predictor has none.
+        coverage: share of networks inside their intervals, each from what the others' errors allow; None
+            where a predictor has none.
         interval_factor: geometric mean of the intervals' x/÷; None where a predictor has none.
     """
 
@@ -133,6 +134,7 @@ class AnchorEffect:
         trials: (choice of anchors, remaining network) pairs behind the figures.
         mape_percent, median_percent: errors of the remaining networks, as printed (protocol unknown).
         factor90: 90 % of errors are within x/÷ this.
+        subset: `all families` (with more than 3 networks under one protocol) or `MobileViT`.
     """
 
     anchors: int
@@ -140,20 +142,24 @@ class AnchorEffect:
     mape_percent: float
     median_percent: float
     factor90: float
+    subset: str
 
 
 @dataclass(frozen=True, slots=True)
 class PairRatio:
-    """One network over another: published, and predicted with both held out.
+    """One network over another: published, and predicted.
 
     Attributes:
         name: e.g. `mobilevit_xs Config B / Config A`.
-        predicted, published: ratios of latencies; `published` is None where none is known.
+        predicted: ratio of latencies by a fit that has seen neither.
+        published: the same as published on this phone; None where it is not.
+        fitted: the same by the fit on all rows, which is shipped.
     """
 
     name: str
     predicted: float
     published: float | None
+    fitted: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +199,7 @@ class PhoneValidation:
         data_hash: of the tables.
         level: of the intervals.
         refusal: why this phone's predictor is not shipped; empty if it is.
-        held_out: every used row under both schemes.
+        held_out: every used row under both schemes; a network without published siblings only under the first.
         summary: errors by scheme, subset and predictor, the baseline beside it.
         noise_floor: how far laboratories lie apart.
         scales: protocols and their factors.

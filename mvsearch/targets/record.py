@@ -36,6 +36,8 @@ class LatencyRecord:
         host: machine that the measurement was driven from.
         taken_at: UTC, ISO 8601.
         flags: claims such as `ane-fallback: 12 of 301 operations`.
+        reference_samples_ms: runs of a reference network, each timed beside the one of `samples_ms` at its place;
+            empty where a protocol has none.
     """
 
     artifact: str
@@ -60,6 +62,7 @@ class LatencyRecord:
     host: str = ""
     taken_at: str = ""
     flags: tuple[str, ...] = ()
+    reference_samples_ms: tuple[float, ...] = ()
 
     @property
     def n(self) -> int:
@@ -116,6 +119,6 @@ class LatencyRecord:
         fields_now: dict[str, Any] = {k: v for k, v in data.items() if k != "schema"}
         for name in ("conditions", "versions"):
             fields_now[name] = tuple((str(a), str(b)) for a, b in fields_now[name])
-        for name in ("samples_ms", "flags"):
+        for name in ("samples_ms", "reference_samples_ms", "flags"):
             fields_now[name] = tuple(fields_now[name])
         return cls(**fields_now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +23,8 @@ def take(
     policy: StopPolicy | None = None,
     cache: MeasurementCache | None = None,
     attempts: int = ATTEMPTS,
+    *,
+    fresh: bool = False,
 ) -> LatencyRecord:
     """Latency of an artefact on a target.
 
@@ -31,16 +34,24 @@ def take(
         policy: how long to measure; the target's own by default.
         cache: where measurements are kept; None neither reads nor writes.
         attempts: in all, where a fault may pass (a locked phone, a busy machine).
+        fresh: measure even if the cache has a record; the new one is kept beside the old, and counts from then on.
 
     Raises:
-        MeasureError: it did not come about.
+        MeasureError: it did not come about; the cache is as it was.
     """
-    if cache and (known := cache.get(artifact.key, target.spec)):
-        return known
+
+    def known() -> LatencyRecord | None:
+        return cache.get(artifact.key, target.spec) if cache and not fresh else None
+
+    if record := known():
+        return record
     from filelock import FileLock
 
-    # One measurement at a time on a device, whatever the number of workers and of runs.
-    with FileLock(Path(tempfile.gettempdir()) / f"mvsearch-{target.resource}.lock"):
+    # One measurement at a time on a device, whatever the number of this user's workers and runs.
+    user = getattr(os, "getuid", lambda: 0)()  # Nobody may open a lock of another user's in a shared folder.
+    with FileLock(Path(tempfile.gettempdir()) / f"mvsearch-{user}-{target.resource}.lock"):
+        if record := known():  # Another process has measured it while this one waited.
+            return record
         for attempt in range(1, attempts + 1):
             try:
                 record = target.measure(artifact, policy)
@@ -49,6 +60,7 @@ def take(
                 if not error.retryable or attempt == attempts:
                     raise
                 time.sleep(PAUSE_S * 2 ** (attempt - 1))
-    if cache:
-        cache.put(record)
+        assert record is not None
+        if cache:
+            cache.put(record)
     return record

@@ -1,58 +1,101 @@
-"""`cpu`: measured on this machine with ONNX Runtime on one thread, in turns with a reference network."""
+"""`cpu`: measured on this machine on one thread, in turns with a reference network.
+
+What is reported is the median ratio to the reference, times the reference's latency, which is measured once on a
+machine and kept: latencies of two processes, or of two days, are on one scale.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import math
+import platform
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 from mvsearch.costs import OP_KINDS
 from mvsearch.errors import MeasureError, TargetError
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.published import DEFAULT_RESOLUTION, network
+from mvsearch.targets.cache import REFERENCE_TIME, MeasurementCache, Reference
+from mvsearch.targets.host import onnx_runtime, openvino
+from mvsearch.targets.host.load import load_conditions
 from mvsearch.targets.host.machine import Calibration, MachineTarget, processor_name
+from mvsearch.targets.host.timing import PairedTimes, measure_alone, measure_paired
 from mvsearch.targets.predictor.features import KindRate, Rates
 from mvsearch.targets.record import LatencyRecord
 from mvsearch.targets.target import Artifact, Capability, StopPolicy, TargetSpec
 
 REFERENCE = "mobilevit_xxs"
 """Every measurement takes turns with this network at 256 pixels."""
+REFERENCE_TOLERANCE = 0.05
+"""Share by which the reference may be faster than the stored one, or stored ones may differ, without a word."""
+
+
+class Runtime(Protocol):
+    """What a module gives that runs ONNX files on one thread of the CPU, the calling one."""
+
+    TITLE: str
+    PROTOCOL: str
+
+    def missing_packages(self) -> tuple[str, ...]:
+        """Packages to be installed."""
+
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """(package, version) of what a measurement depends on."""
+
+    def runner(self, model_bytes: bytes) -> Callable[[], object]:
+        """One inference on a fixed image."""
+
+
+_RUNTIMES: dict[str, Runtime] = {"onnxruntime": onnx_runtime, "openvino": openvino}
 
 
 class CpuTarget(MachineTarget):
     """This machine's CPU.
 
     Args:
-        options: none are known.
+        options: `runtime`: `onnxruntime` (the default) or `openvino`.
         calibration: see `MachineTarget`.
 
     Raises:
-        TargetError: an unknown option.
+        TargetError: an unknown option or value.
     """
 
+    policy: StopPolicy = StopPolicy(warm_up_s=0.4, max_s=3.0, min_rounds=16, precision=0.02, max_drift=0.25, attempts=2)
+    """Of a measurement: one to two seconds on a calm machine."""
+    calibration_policy: StopPolicy = StopPolicy(
+        warm_up_s=0.3, max_s=1.2, min_rounds=10, precision=0.03, max_drift=0.25, attempts=2
+    )
+
     def __init__(self, options: Mapping[str, str] | None = None, calibration: Calibration | None = None) -> None:
-        for key in options or {}:
-            raise TargetError(f"`cpu` has no option `{key}`", "it has none")
+        for key in set(options or {}) - {"runtime"}:
+            raise TargetError(f"`cpu` has no option `{key}`", "it has one: `runtime`, e.g. `cpu@runtime=openvino`")
+        self.runtime = (options or {}).get("runtime", "onnxruntime")
+        if self.runtime not in _RUNTIMES:
+            raise TargetError(
+                f"`cpu` has no runtime `{self.runtime}`", f"runtimes are {', '.join(f'`{r}`' for r in _RUNTIMES)}"
+            )
         super().__init__(
             TargetSpec(
-                name="cpu",
+                name="cpu" if self.runtime == "onnxruntime" else f"cpu@runtime={self.runtime}",
                 device=processor_name(),
                 soc=processor_name(),
-                runtime="ONNX Runtime",
+                runtime=_RUNTIMES[self.runtime].TITLE,
                 precision="float32",
                 compute_unit="CPU, 1 thread",
                 batch=1,
-                protocol="onnxruntime-1thread-paired",
+                protocol=_RUNTIMES[self.runtime].PROTOCOL,
             ),
             calibration,
         )
 
     @property
     def resource(self) -> str:
-        """See `Target.resource`."""
+        """See `Target.resource`; one for both runtimes."""
         return "cpu"
 
     def machine(self) -> str:
@@ -61,17 +104,13 @@ class CpuTarget(MachineTarget):
 
     def versions(self) -> tuple[tuple[str, str], ...]:
         """See `MachineTarget.versions`."""
-        from mvsearch.targets.host.onnx_runtime import versions
-
-        return versions()
+        return _RUNTIMES[self.runtime].versions()
 
     def capability(self) -> Capability:
-        """Available wherever torch and ONNX Runtime are."""
-        from mvsearch.targets.host.onnx_runtime import missing_packages
-
-        missing = missing_packages()
+        """Available wherever torch and the runtime are."""
+        missing = _RUNTIMES[self.runtime].missing_packages()
         if not missing:
-            return Capability("available", "networks run here with ONNX Runtime on one thread")
+            return Capability("available", f"networks run here with {self.spec.runtime} on one thread")
         names = " ".join(missing)
         return Capability("unavailable", f"not installed: {', '.join(missing)}", f"`python -m pip install {names}`")
 
@@ -89,32 +128,66 @@ class CpuTarget(MachineTarget):
     def prepare(self, spec: ArchSpec, resolution: int, folder: Path, seed: int = 0) -> Artifact:
         """Export to ONNX."""
         from mvsearch.models import build
-        from mvsearch.targets.host.onnx_runtime import export_onnx
 
         self.require_available()
         path = folder / f"{spec.arch_id}.onnx"
-        export_onnx(build(spec, seed=seed), resolution, path)
+        onnx_runtime.export_onnx(build(spec, seed=seed), resolution, path)
         versions = "-".join(f"{name}{version}" for name, version in self.versions())
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         return Artifact(f"{spec.arch_id}@{resolution}/onnx/{versions}", resolution, spec, path, sha256)
 
+    def reference(self, fresh: bool = False) -> Reference:
+        """The reference network's latency on this machine: from the cache, or measured now and kept there.
+
+        Args:
+            fresh: measure it now, which is worth it when the machine is calmer than it was; records that hang on the
+                one before no longer count.
+
+        Raises:
+            TargetError: packages are missing.
+            InputError: the cache cannot be used.
+        """
+        self.require_available()
+        cache, versions, host = MeasurementCache(), self.versions(), platform.node()
+        if not fresh and (known := cache.reference(self.spec, versions, host)):
+            return known
+        before = load_conditions("before")
+        times = measure_alone(_reference_run(self.runtime))
+        reference = Reference(
+            network=f"{REFERENCE}@{DEFAULT_RESOLUTION}",
+            value_ms=1e3 * times.value_s,
+            blocks_ms=tuple(1e3 * s for s in times.blocks_s),
+            n=times.n,
+            taken_at=_now(),
+            conditions=(("device", self.machine()), *before, *load_conditions("after")),
+        )
+        cache.set_reference(self.spec, versions, host, reference)
+        return reference
+
     def reference_ms(self) -> float:
-        """The reference network's fastest time in ms."""
-        return self.calibration.reference_ms if self.calibration else _reference()[1]
+        """The reference network's latency in ms, see `reference`."""
+        return self.reference().value_ms
 
     def measure(self, artifact: Artifact, policy: StopPolicy | None = None) -> LatencyRecord:
-        """Median ratio to the reference network, times the reference's latency."""
-        import platform
-        import time
+        """Median ratio to the reference network, times the reference's latency.
 
-        from mvsearch.targets.host.onnx_runtime import file_runner
-        from mvsearch.targets.host.timing import measure_paired
-
+        Raises:
+            MeasureError: `load`: the runtime does not take the file; `unsteady`: the reference drifted; `unavailable`:
+                this is not the machine that the target was made on.
+            TargetError: packages are missing.
+            InputError: the cache, which holds the reference's latency, cannot be used.
+        """
         self.require_available()
-        if artifact.path is None:
-            raise MeasureError("load", f"`{artifact.key}` has no ONNX file", "`prepare` makes one")
-        scale = self.reference_ms()
-        times = measure_paired(file_runner(artifact.path), _reference()[0], policy or StopPolicy())
+        if self.machine() != self.spec.device:
+            raise MeasureError("unavailable", f"`{self.name}` is `{self.spec.device}`, and this is `{self.machine()}`",
+                               "measure on the machine that the search was started on")  # fmt: skip
+        reference = self.reference()
+        start = time.perf_counter()
+        run = self._load(artifact)
+        load_ms = 1e3 * (time.perf_counter() - start)
+        before = load_conditions("before")
+        times = measure_paired(run, _reference_run(self.runtime), policy or self.policy)
+        scale = reference.value_ms
         return LatencyRecord(
             artifact=artifact.key,
             arch_id=artifact.spec.arch_id if artifact.spec else "",
@@ -127,21 +200,60 @@ class CpuTarget(MachineTarget):
             high_ms=times.high * scale,
             level=times.level,
             statistic=f"median ratio to {REFERENCE} ({scale:.3g} ms)",
-            samples_ms=tuple(r * scale for r in times.ratios),
-            conditions=(("device", self.machine()), ("reference_ms", f"{scale:.6g}"), ("drift", f"{times.drift:.3f}")),
+            samples_ms=tuple(1e3 * s for s in times.run_s),
+            reference_samples_ms=tuple(1e3 * s for s in times.reference_s),
+            rounds=times.n // 2,
+            warm_up_n=times.warm_up_n,
+            warm_up_s=times.warm_up_s,
+            load_ms=load_ms,
+            conditions=(
+                ("device", self.machine()),
+                ("ratio", f"{times.ratio:.6g}"),
+                ("reference", reference.network),
+                ("reference_ms", f"{scale:.6g}"),
+                (REFERENCE_TIME, reference.taken_at),
+                ("reference_now_ms", f"{1e3 * times.seen_s:.6g}"),
+                ("wall_ms", f"{1e3 * times.wall_s:.6g}"),
+                ("drift", f"{times.drift:.3f}"),
+                ("attempts", str(times.attempts)),
+                *before,
+                *load_conditions("after"),
+            ),
             versions=self.versions(),
             host=platform.node(),
-            taken_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            taken_at=_now(),
+            flags=self._flags(times, scale),
         )
 
+    def _load(self, artifact: Artifact) -> Callable[[], object]:
+        if artifact.path is None:
+            raise MeasureError("load", f"`{artifact.key}` has no ONNX file", "`prepare` makes one")
+        try:
+            return _RUNTIMES[self.runtime].runner(artifact.path.read_bytes())
+        except Exception as error:  # Each runtime has its own classes of errors, none of which says more than its text.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise MeasureError("load", f"{self.spec.runtime} cannot load `{artifact.path}`: {reason}") from error
 
-@lru_cache(maxsize=1)
-def _reference() -> tuple[Callable[[], object], float]:
-    """The reference network's inference, and its fastest time in ms, found once in a process."""
+    def _flags(self, times: PairedTimes, scale: float) -> tuple[str, ...]:
+        flags = []
+        now = 1e3 * times.seen_s
+        if now * (1 + REFERENCE_TOLERANCE) < scale:
+            flags.append(f"reference: stored {scale:.3g} ms, now {now:.3g} ms; the machine was slower when it was taken")
+        then = self.calibration.reference_ms if self.calibration else scale
+        if abs(math.log(then / scale)) > math.log(1 + REFERENCE_TOLERANCE):
+            flags.append(f"reference: {then:.3g} ms in the calibration that predictions come from, {scale:.3g} ms here")
+        return tuple(flags)
+
+
+@lru_cache(maxsize=2)
+def _reference_run(runtime: str) -> Callable[[], object]:
+    """The reference network's inference, loaded once in a process."""
     from mvsearch.models import build
-    from mvsearch.targets.host.onnx_runtime import runner
-    from mvsearch.targets.host.timing import measure_paired
 
-    run = runner(build(network(REFERENCE)), DEFAULT_RESOLUTION)
-    policy = replace(MachineTarget.calibration_policy, max_s=0.6, precision=0.0, max_drift=math.inf)
-    return run, 1e3 * measure_paired(run, run, policy).reference_s
+    buffer = io.BytesIO()
+    onnx_runtime.export_onnx(build(network(REFERENCE)), DEFAULT_RESOLUTION, buffer)
+    return _RUNTIMES[runtime].runner(buffer.getvalue())
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

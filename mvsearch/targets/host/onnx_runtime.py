@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import warnings
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from mvsearch.costs import Resolution, image_size
 if TYPE_CHECKING:
     from torch import nn
 
+TITLE = "ONNX Runtime"
+PROTOCOL = "onnxruntime-1thread-paired"
 OPSET = 17
 INPUT, OUTPUT = "image", "logits"
 NEEDED = ("torch", "onnx", "onnxruntime")
@@ -84,19 +85,8 @@ def session(model_bytes: bytes) -> Any:
     return onnxruntime.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
 
 
-def runner(model: nn.Module, resolution: Resolution) -> Callable[[], object]:
-    """One inference of the exported network on a fixed random image, as a function of nothing."""
-    buffer = io.BytesIO()
-    export_onnx(model, resolution, buffer)
-    return _runner(buffer.getvalue())
-
-
-def file_runner(path: Path) -> Callable[[], object]:
-    """One inference of an ONNX file on a fixed random image, as a function of nothing."""
-    return _runner(path.read_bytes())
-
-
-def _runner(model_bytes: bytes) -> Callable[[], object]:
+def runner(model_bytes: bytes) -> Callable[[], object]:
+    """One inference of an ONNX file on a fixed random image, in the calling thread, as a function of nothing."""
     import numpy as np
 
     run = session(model_bytes)

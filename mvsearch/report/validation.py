@@ -76,8 +76,8 @@ def _table(*columns: tuple[str, bool]) -> Table:
 def _summary(rows: Iterable[SummaryRow], level: float) -> Table:
     table = _table(
         ("held out: networks\n  predictor", False), ("n", True), ("mean\nerror", True), ("median\nerror", True),
-        ("Spear-\nman", True), ("Ken-\ndall", True), (f"{_percent(level)} of errors\nwithin", True),
-        ("intervals\ncover", True), ("their\nfactor", True),
+        ("Spear-\nman", True), ("Ken-\ndall", True), (f"{_percent(level)}\nwithin", True),
+        ("covered by\nintervals", True), ("their\nfactor", True),
     )  # fmt: skip
     table.columns[0].min_width = 34
     table.padding = (0, 1, 0, 0)

@@ -77,9 +77,9 @@ def _summary(rows: Iterable[SummaryRow], level: float) -> Table:
     table = _table(
         ("held out: networks\n  predictor", False), ("n", True), ("mean\nerror", True), ("median\nerror", True),
         ("Spear-\nman", True), ("Ken-\ndall", True), (f"{_percent(level)}\nwithin", True),
-        ("covered by\nintervals", True), ("their\nfactor", True),
+        ("inside\nintervals", True), ("their\nfactor", True),
     )  # fmt: skip
-    table.columns[0].min_width = 34
+    table.columns[0].min_width = 33
     table.padding = (0, 1, 0, 0)
     last = ""
     for r in rows:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections import defaultdict
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -14,8 +16,30 @@ from mvsearch.spec.arch import ArchSpec
 from mvsearch.targets.coreml.convert import convert
 
 Shape = tuple[int, ...]
-Row = tuple[str, int, tuple[Shape, ...], tuple[Shape, ...]]
-"""Kind, MACs, shapes of the activations read, shapes of those written."""
+FLOAT_BYTES = {10: 2, 11: 4, 12: 8}
+"""Size of the program's float types (`DataType` of MIL.proto)."""
+
+
+class Row(NamedTuple):
+    """One operation: shapes of the activations read and written, their bytes, and bytes of constant tensors read.
+
+    Scalars (an epsilon, a factor) are no weights.
+    """
+
+    kind: str
+    macs: int
+    inputs: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+    num_bytes: int
+    weight_bytes: int
+
+
+class Value(NamedTuple):
+    """Shape and size in bytes of a value of the program."""
+
+    shape: Shape
+    num_bytes: int
+
 
 _KINDS = {
     "linear": "linear",
@@ -37,8 +61,25 @@ _KINDS = {
 
 
 def lowered_rows(spec: ArchSpec, resolution: Resolution) -> list[Row]:
-    """What the closed form says."""
-    return [(op.kind, op.macs, op.inputs, op.outputs) for part in lower(spec, resolution) for op in part.ops]
+    """What the closed form says.
+
+    GroupNorm's scale and shift are left out of the weights: while they are 1 and 0 the converter drops them.
+    """
+    return [
+        Row(op.kind, op.macs, op.inputs, op.outputs, op.bytes_moved, 0 if op.kind == "elementwise" else 2 * op.weights)
+        for part in lower(spec, resolution)
+        for op in part.ops
+    ]
+
+
+def totals(rows: Iterable[Row]) -> dict[str, tuple[int, int, int, int]]:
+    """Operations, MACs, bytes of activations and bytes of weights by kind, and of all kinds together."""
+    table: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for row in rows:
+        for kind in (row.kind, "all"):
+            for i, value in enumerate((1, row.macs, row.num_bytes, row.weight_bytes)):
+                table[kind][i] += value
+    return {kind: (v[0], v[1], v[2], v[3]) for kind, v in table.items()}
 
 
 def converted_rows(spec: ArchSpec, model: nn.Module, resolution: Resolution) -> list[Row]:
@@ -49,34 +90,39 @@ def converted_rows(spec: ArchSpec, model: nn.Module, resolution: Resolution) -> 
         path = Path(folder) / "network.mlpackage"
         convert(model, resolution, path, channels=spec.in_channels)
         function = coremltools.models.MLModel(str(path), skip_model_load=True).get_spec().mlProgram.functions["main"]
-    shapes = {value.name: _shape(value.type) for value in function.inputs}
-    constants: dict[str, Shape] = {}
+    activations = {value.name: _value(value.type) for value in function.inputs}
+    constants: dict[str, Value] = {}
     rows = []
     for op in function.block_specializations[function.opset].operations:
-        found = constants if op.type == "const" else shapes
-        found.update({value.name: _shape(value.type) for value in op.outputs})
+        found = constants if op.type == "const" else activations
+        found.update({value.name: _value(value.type) for value in op.outputs})
         if op.type != "const":
-            rows.append(_row(op, shapes, constants))
+            rows.append(_row(op, activations, constants))
     return rows
 
 
-def _shape(value_type: Any) -> Shape:
-    return tuple(d.constant.size for d in value_type.tensorType.dimensions)
+def _value(value_type: Any) -> Value:
+    tensor = value_type.tensorType
+    shape = tuple(d.constant.size for d in tensor.dimensions)
+    return Value(shape, prod(shape) * FLOAT_BYTES.get(tensor.dataType, 0))
 
 
-def _row(op: Any, shapes: dict[str, Shape], constants: dict[str, Shape]) -> Row:
+def _row(op: Any, activations: dict[str, Value], constants: dict[str, Value]) -> Row:
     # Arguments are ordered by their role: x before y, data before the rest.
     names = {role: [a.name for a in argument.arguments] for role, argument in sorted(op.inputs.items())}
-    inputs = tuple(shapes[name] for group in names.values() for name in group if name in shapes)
-    outputs = tuple(_shape(value.type) for value in op.outputs)
+    used = [name for group in names.values() for name in group]
+    read = [activations[name] for name in used if name in activations]
+    written = [_value(value.type) for value in op.outputs]
+    weights = sum(constants[name].num_bytes for name in used if name in constants and constants[name].shape)
+    inputs, outputs = tuple(v.shape for v in read), tuple(v.shape for v in written)
+    kind, macs = _KINDS.get(op.type, op.type), 0
     if op.type == "conv":
-        weight = constants[names["weight"][0]]
+        weight = constants[names["weight"][0]].shape
         groups = inputs[0][1] // weight[1]
         kind = "depthwise" if groups > 1 else "pointwise" if weight[2:] == (1, 1) else "conv"
-        return kind, prod(weight) * prod(outputs[0][2:]), inputs, outputs
-    kind, macs = _KINDS.get(op.type, op.type), 0
-    if op.type == "linear":
-        macs = prod(inputs[0]) * constants[names["weight"][0]][0]
+        macs = prod(weight) * prod(outputs[0][2:])
+    elif op.type == "linear":
+        macs = prod(inputs[0]) * constants[names["weight"][0]].shape[0]
     elif op.type == "matmul":
         macs = prod(outputs[0]) * inputs[0][-1]
-    return kind, macs, inputs, outputs
+    return Row(kind, macs, inputs, outputs, sum(v.num_bytes for v in (*read, *written)), weights)

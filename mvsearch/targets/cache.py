@@ -101,7 +101,7 @@ class MeasurementCache:
         record = next((r for (text,) in rows if (r := _read(text)) is not None), None)
         if record and (taken_at := record.condition(REFERENCE_TIME)):
             reference = self.reference(target, record.versions, record.host)
-            return record if reference and reference.taken_at == taken_at else None
+            return None if reference and reference.taken_at != taken_at else record
         return record
 
     def put(self, record: LatencyRecord) -> None:

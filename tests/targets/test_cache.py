@@ -87,7 +87,7 @@ def test_a_record_counts_no_longer_when_its_reference_was_timed_anew(tmp_path: P
     cache = MeasurementCache(tmp_path)
     record = replace(RECORD, conditions=((REFERENCE_TIME, REFERENCE.taken_at),), host="here")
     cache.put(record)
-    assert cache.get(RECORD.artifact, SPEC) is None  # Nobody knows its reference.
+    assert cache.get(RECORD.artifact, SPEC) == record  # This file knows of no other.
     cache.set_reference(SPEC, (), "here", REFERENCE)
     assert cache.get(RECORD.artifact, SPEC) == record
     cache.set_reference(SPEC, (), "there", replace(REFERENCE, taken_at="2026-11-22T10:00:00Z"))

@@ -10,8 +10,10 @@ import hashlib
 import io
 import math
 import platform
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -151,8 +153,9 @@ class CpuTarget(MachineTarget):
         cache, versions, host = MeasurementCache(), self.versions(), platform.node()
         if not fresh and (known := cache.reference(self.spec, versions, host)):
             return known
-        before = load_conditions("before")
-        times = measure_alone(_reference_run(self.runtime))
+        run, before = _reference_run(self.runtime), load_conditions("before")
+        with _denormals_as_zero():
+            times = measure_alone(run)
         reference = Reference(
             network=f"{REFERENCE}@{DEFAULT_RESOLUTION}",
             value_ms=1e3 * times.value_s,
@@ -181,12 +184,13 @@ class CpuTarget(MachineTarget):
         if self.machine() != self.spec.device:
             raise MeasureError("unavailable", f"`{self.name}` is `{self.spec.device}`, and this is `{self.machine()}`",
                                "measure on the machine that the search was started on")  # fmt: skip
-        reference = self.reference()
         start = time.perf_counter()
         run = self._load(artifact)
         load_ms = 1e3 * (time.perf_counter() - start)
+        reference, reference_run = self.reference(), _reference_run(self.runtime)
         before = load_conditions("before")
-        times = measure_paired(run, _reference_run(self.runtime), policy or self.policy)
+        with _denormals_as_zero():
+            times = measure_paired(run, reference_run, policy or self.policy)
         scale = reference.value_ms
         return LatencyRecord(
             artifact=artifact.key,
@@ -253,6 +257,23 @@ def _reference_run(runtime: str) -> Callable[[], object]:
     buffer = io.BytesIO()
     onnx_runtime.export_onnx(build(network(REFERENCE)), DEFAULT_RESOLUTION, buffer)
     return _RUNTIMES[runtime].runner(buffer.getvalue())
+
+
+@contextmanager
+def _denormals_as_zero() -> Iterator[None]:
+    """Have this thread take numbers next to zero for zero.
+
+    Arithmetic on them is far slower, and how many there are hangs on the weights, which are untrained here. Both runtimes
+    have an option for it, but that stays on in the thread that loads a network, and is missing in every other one.
+    """
+    import torch
+
+    before = sys.float_info.min / 2 == 0.0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
 def _now() -> str:

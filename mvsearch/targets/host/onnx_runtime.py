@@ -74,14 +74,13 @@ def export_onnx(model: nn.Module, resolution: Resolution, destination: str | Pat
 
 
 def session(model_bytes: bytes) -> Any:
-    """An `onnxruntime.InferenceSession` on one CPU thread, in the calling thread, denormals as zero."""
+    """An `onnxruntime.InferenceSession` on one CPU thread, the calling one."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     return onnxruntime.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
 
 

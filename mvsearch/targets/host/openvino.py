@@ -24,7 +24,7 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 
 def compiled(model_bytes: bytes) -> Any:
-    """An `openvino.CompiledModel` of an ONNX file on one CPU thread, one stream, float32, denormals as zero."""
+    """An `openvino.CompiledModel` of an ONNX file on one CPU thread, one stream, float32."""
     import openvino
 
     core = openvino.Core()
@@ -37,7 +37,6 @@ def compiled(model_bytes: bytes) -> Any:
             "NUM_STREAMS": 1,
             # It computes in bfloat16 on processors that have it, unless told otherwise.
             "INFERENCE_PRECISION_HINT": "f32",
-            "CPU_DENORMALS_OPTIMIZATION": True,
             # It would bind the calling thread, and with it the reference network, to a core that others may want.
             "ENABLE_CPU_PINNING": False,
         },

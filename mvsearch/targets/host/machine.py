@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import platform
+import subprocess
+import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -23,6 +25,7 @@ from mvsearch.errors import TargetError
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.published import DEFAULT_RESOLUTION, network
 from mvsearch.spec.record import Measurement
+from mvsearch.targets.cache import MeasurementCache
 from mvsearch.targets.predictor.features import Rates, op_cost
 from mvsearch.targets.predictor.latency_model import LatencyModel
 from mvsearch.targets.record import LatencyRecord
@@ -179,6 +182,7 @@ def calibrate_here(
     resolution: int = DEFAULT_RESOLUTION,
     policy: StopPolicy | None = None,
     on_measured: Callable[[int, int, Measurement], None] | None = None,
+    cache: MeasurementCache | None = None,
 ) -> Calibration:
     """Measure networks on this machine and fit a predictor to them.
 
@@ -188,6 +192,7 @@ def calibrate_here(
         resolution: of the networks to be predicted.
         policy: of each measurement; the target's own by default.
         on_measured: called after each with (done, of, measurement).
+        cache: where measurements are taken from and kept; by default every network is measured now.
 
     Raises:
         TargetError: fewer than 5 networks, packages are missing, or the machine is too unsteady.
@@ -198,7 +203,7 @@ def calibrate_here(
     for spec in specs:
         with tempfile.TemporaryDirectory(prefix="mvsearch-") as folder:
             artifact = target.prepare(spec, resolution, Path(folder))
-            measured.append(take(target, artifact, policy or target.calibration_policy).measurement())
+            measured.append(take(target, artifact, policy or target.calibration_policy, cache).measurement())
         if on_measured:
             on_measured(len(measured), len(specs), measured[-1])
     model = fit_machine(specs, resolution, [m.value for m in measured], target.expected_rates(), target.spec.protocol)
@@ -246,10 +251,17 @@ def fit_machine(
 @lru_cache(maxsize=1)
 def processor_name() -> str:
     """Processor and system, e.g. `AMD EPYC 7B13 (x86_64, Linux)`."""
-    model = platform.processor() or platform.machine()
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as f:
-            model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), model)
-    except OSError:
-        pass
+    model = _brand() or platform.processor() or platform.machine()
     return f"{model} ({platform.machine()}, {platform.system()})"
+
+
+def _brand() -> str:
+    """The processor's name as the system has it; `platform` only says `arm` on every Mac, and nothing on Linux."""
+    try:
+        if sys.platform == "darwin":
+            command = ("sysctl", "-n", "machdep.cpu.brand_string")
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as f:
+            return next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "")
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -142,7 +142,7 @@ def test_the_preset_counts_its_runs_waits_after_each_and_is_deterministic(tmp_pa
     record = measure(where, tmp_path)
     assert record.n == record.rounds == 300 and gpu.synchronised > 300
     assert (record.statistic, record.protocol) == ("mean", "mobilevitv3-main-latency-300")
-    assert record.condition("host_waits_after") == "every run"
+    assert record.condition("host_waits") == "after every run"
     assert record.condition("cudnn") == "deterministic yes, autotuned no"
     assert seen == [where.options.math] and gpu.replays == 0
 
@@ -292,8 +292,10 @@ def test_where_all_is_there_it_is_available(monkeypatch: pytest.MonkeyPatch) -> 
     where = GpuTarget()
     assert where.capability().status == "available"
     assert where.machine() == "NVIDIA H200, driver 580"
-    assert where.describe() == "NVIDIA H200, driver 580, PyTorch, driver 580 float16, GPU, CUDA graph, batch 1: measured here"
+    assert where.describe() == "NVIDIA H200, driver 580, PyTorch float16, GPU, CUDA graph, batch 1: measured here"
     assert where.versions() == (("torch", "2.13.0"), ("cuda", "13.0"))
+    _here(monkeypatch, gpus=(Gpu("NVIDIA H200", "590", "GPU-a"),))
+    assert GpuTarget().spec.key != where.spec.key
 
 
 def test_two_counts_of_the_devices_that_disagree_are_noticed(tmp_path: Path) -> None:

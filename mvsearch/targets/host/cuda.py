@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,6 +96,7 @@ class CudaDevice:
         """See `Device.capture`."""
         import torch
 
+        gc.collect()  # A graph that the collector deletes during a capture would break it.
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -105,11 +108,7 @@ class CudaDevice:
         with torch.cuda.graph(graph, stream=stream):
             output = run()
 
-        def replay() -> object:
-            graph.replay()
-            return output
-
-        return replay
+        return _Replay(graph, run, output)
 
     def event(self) -> Any:
         """See `Device.event`."""
@@ -156,6 +155,19 @@ class CudaDevice:
     def processes(self) -> int | None:
         """See `Device.processes`."""
         return count_processes(self.gpu().uuid)
+
+
+@dataclass(frozen=True)
+class _Replay:
+    """A captured graph with what it reads and writes: it knows their addresses only, and does not keep them alive."""
+
+    graph: Any
+    run: Run
+    output: object
+
+    def __call__(self) -> object:
+        self.graph.replay()
+        return self.output
 
 
 @lru_cache(maxsize=8)

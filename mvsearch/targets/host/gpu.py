@@ -59,8 +59,8 @@ class GpuTarget(MachineTarget):
             TargetSpec(
                 name=o.name,
                 device=self._gpu.name,
-                soc=self._gpu.name,
-                runtime=f"PyTorch{' compiled' if o.compile else ''}, driver {self._gpu.driver}",
+                soc=self.machine(),  # with the driver: what was measured with another one is measured again
+                runtime="PyTorch compiled" if o.compile else "PyTorch",
                 precision=o.precision + (" (TF32)" if o.tf32 else ""),
                 compute_unit=f"GPU, {'CUDA graph' if o.launch == 'graph' else 'eager launches'}",
                 batch=o.batch,
@@ -237,7 +237,7 @@ class GpuTarget(MachineTarget):
                 ("batch_norm_folded", _yes(o.fold)),
                 ("compiled", _yes(o.compile)),
                 ("cudnn", f"deterministic {_yes(o.math.deterministic)}, autotuned {_yes(o.math.autotune)}"),
-                ("host_waits_after", "every run" if o.runs else "every round"),
+                ("host_waits", "after every run" if o.runs else "after every round"),
                 ("l2_cache", "not flushed between runs"),
                 ("memory_peak_mb", f"{peak / 1e6:.1f}"),
                 ("reference", REFERENCE),

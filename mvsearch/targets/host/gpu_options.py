@@ -100,7 +100,7 @@ _CHOICES: dict[str, dict[str, Any]] = {
     "compile": {"yes": True, "no": False},
     "fold": {"yes": True, "no": False},
 }
-_NUMBERS = {"batch": (1, 65_536), "device": (0, 63), "runs": (30, 1_000_000)}
+_NUMBERS = {"batch": (1, 4_096), "device": (0, 63), "runs": (30, 1_000_000)}
 _WITH_PRESET = ("batch", "device", "runs")
 
 

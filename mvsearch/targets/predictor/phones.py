@@ -68,12 +68,13 @@ PHONES = {
 
 
 def get_phone(name: str) -> Phone:
-    """The phone of this name.
+    """The phone of this name, such as `iphone12` or `iPhone 12`.
 
     Raises:
         TargetError: no latency on it is in the table.
     """
-    if name in PHONES:
-        return PHONES[name]
+    key = name.strip().lower().replace("-", "").replace("_", "").replace(" ", "")
+    if key in PHONES:
+        return PHONES[key]
     known = ", ".join(f"`{n}`" for n in PHONES)
     raise TargetError(f"no table of published latencies for `{name}`", f"there is one for {known}")

@@ -10,6 +10,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -87,7 +88,11 @@ class Study:
 
     def with_rows(self, rows: Sequence[LatencyRow], ops: Mapping[str, Sequence[OpCost]]) -> Study:
         """The same study with these rows, and their operations, as well."""
-        return Study(self.phone, (*self.rows, *rows), {**self.ops, **ops}, self.expected, self.prior)
+        more = Study(self.phone, rows, ops, self.expected, self.prior)
+        both = copy(self)
+        both.rows, both.ops = (*self.rows, *more.rows), {**self.ops, **ops}
+        both.features, both.macs = {**self.features, **more.features}, {**self.macs, **more.macs}
+        return both
 
     def fit(self, keep: Keep = _all) -> RateFit:
         """Fit on the rows that are kept; predictions are at the reference protocol."""

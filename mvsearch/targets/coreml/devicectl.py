@@ -171,13 +171,10 @@ def _fault(what: str, done: Done, answer: Mapping[str, Any]) -> MeasureError:
     texts = _texts(answer.get("error"), _SAYS)
     lines = [line for line in done.output.splitlines() if line.strip()]
     message = f"`devicectl {what}` failed: {(texts or lines or [f'exit status {done.status}'])[0].strip()}"
-    # A suggestion to unlock the phone goes with many errors: it counts only where nothing else is said.
-    said = " ".join(texts) or " ".join(lines)
-    return (
-        fault_of(said, message)
-        or fault_of(" ".join(_texts(answer.get("error"), _SUGGESTS)), message)
-        or MeasureError("tool", message, "run `xcrun devicectl list devices`, and see that Xcode can use the phone")
-    )
+    known = fault_of(" ".join(texts) or " ".join(lines), message)
+    # Apple's suggestion names no fault: to unlock the phone goes with many of them.
+    suggested = " ".join(_texts(answer.get("error"), _SUGGESTS))
+    return known or MeasureError("tool", message, suggested or "run `xcrun devicectl list devices`, and see what Xcode says")
 
 
 def fault_of(said: str, message: str) -> MeasureError | None:

@@ -25,7 +25,7 @@ from mvsearch.targets.coreml.runner import SwiftRunner, record_of, xcode_version
 from mvsearch.targets.predictor.latency_model import LatencyModel
 from mvsearch.targets.predictor.neural_engine import fallback_risks
 from mvsearch.targets.predictor.phones import get_phone
-from mvsearch.targets.predictor.shipped import shipped_model
+from mvsearch.targets.predictor.shipped import refusal, shipped_model
 from mvsearch.targets.record import LatencyRecord
 from mvsearch.targets.target import Artifact, Capability, StopPolicy, TargetSpec
 
@@ -126,7 +126,7 @@ class PhoneTarget:
     @property
     def _predicts(self) -> bool:
         # Published latencies are all of all compute units.
-        return self.units == "all"
+        return self.units == UNITS[0] and not refusal(self.phone.name)
 
     def capability(self) -> Capability:
         """Available where a Mac sees the right phone, ready; an answer holds for some seconds."""
@@ -138,9 +138,14 @@ class PhoneTarget:
                 "available", f"an {found.model} with iOS {found.os} is attached; measured by `{self.spec.protocol}`"
             )
         if not self._predicts:
-            return Capability("unavailable", found.reason, found.fix)
+            return Capability("unavailable", f"{found.reason}, and nothing is predicted: {self._why_not()}", found.fix)
         basis = f"latency is predicted from the network's operations ({self.model.basis})"
         return Capability("predict only", f"{found.reason}, so {basis}", found.fix)
+
+    def _why_not(self) -> str:
+        if self.units != UNITS[0]:
+            return "published latencies are of all compute units"
+        return f"the published latencies do not suffice ({refusal(self.phone.name)})"
 
     def _look(self) -> KnownPhone | _Obstacle:
         """The phone, or what stands in the way; nothing but Apple's tools is asked."""
@@ -213,15 +218,15 @@ class PhoneTarget:
         """Predicted latency in ms, with flags for operations that may leave the Neural Engine.
 
         Raises:
-            TargetError: of compute units that nobody published latencies of.
+            TargetError: the latencies that were published do not suffice.
         """
-        if not self._predicts:
+        if self.units != UNITS[0]:
             raise TargetError(
-                f"`{self.name}` has no predictor: published latencies are of all compute units",
+                f"`{self.name}` has no predictor: {self._why_not()}",
                 f"`{self.phone.name}` predicts; with `units` it only measures",
             )
         parts = lower(spec, resolution)
-        return self.model.predict(parts, target=self.name, flags=fallback_risks(spec, parts))
+        return self.model.predict(parts, target=self.name, flags=fallback_risks(spec, parts, self.phone.name))
 
     def prepare(self, spec: ArchSpec, resolution: int, folder: Path, seed: int = 0) -> Artifact:
         """Convert to Core ML; see `Target.prepare`."""

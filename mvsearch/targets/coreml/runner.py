@@ -82,7 +82,7 @@ class SwiftRunner:
             try:
                 self.control.copy_to(phone, app.bundle, compiled, place)
             except MeasureError as error:
-                if fresh or error.kind != "tool":
+                if fresh or error.kind in ("unplugged", "timeout"):
                     raise
                 # The app may have been deleted from the phone since.
                 self._installed.clear()
@@ -117,21 +117,26 @@ class SwiftRunner:
         )
 
     def app(self, phone: KnownPhone) -> App:
-        """The signed app, built once for these sources, this team and this Xcode, and again when its profile is about to end.
+        """The signed app, built once for these sources, team, phone and Xcode, and anew when its profile is about to end.
 
         Raises:
             MeasureError: it does not build; the message has the compiler's errors.
         """
+        from filelock import FileLock
+
         bundle = f"org.mvsearch.runner.{self.team.lower()}"
-        sources = files("mvsearch.targets.coreml") / "swift"
-        with as_file(sources) as swift:
-            name = hashlib.sha256(f"{sources_hash(swift)} {self.team} {self._xcode()}".encode()).hexdigest()[:16]
-            build = self.folder / name
-            if found := self._built(build):
-                return App(found, bundle)
-            shutil.rmtree(build, ignore_errors=True)
-            # Xcode writes beside the project, and the installed package may be read-only.
-            shutil.copytree(swift, build / "swift")
+        with as_file(files("mvsearch.targets.coreml") / "swift") as swift:
+            # The profile that Xcode makes lists the phone: another phone takes another build.
+            of_what = f"{sources_hash(swift)} {self.team} {phone.udid} {xcode_version(self.control)}"
+            build = self.folder / hashlib.sha256(of_what.encode()).hexdigest()[:16]
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(build.with_suffix(".lock")):
+                return App(self._fresh(build) or self._build(build, swift, phone, bundle), bundle)
+
+    def _build(self, build: Path, swift: Path, phone: KnownPhone, bundle: str) -> Path:
+        shutil.rmtree(build, ignore_errors=True)
+        # Xcode writes beside the project, and the installed package may be read-only.
+        shutil.copytree(swift, build / "swift")
         command = [
             "xcodebuild", "-project", str(build / "swift" / f"{PROJECT}.xcodeproj"), "-scheme", PROJECT,
             "-configuration", "Release", "-destination", f"platform=iOS,id={phone.udid}",
@@ -139,22 +144,15 @@ class SwiftRunner:
             f"DEVELOPMENT_TEAM={self.team}", f"PRODUCT_BUNDLE_IDENTIFIER={bundle}", "build",
         ]  # fmt: skip
         done = self.control.shell(command, BUILD_S)
-        found = self._built(build)
-        if done.status != 0 or not found:
+        if done.status != 0 or not _app_in(build).is_dir():
             shutil.rmtree(build, ignore_errors=True)
             raise MeasureError("tool", f"the runner does not build: {_errors(done.output)}", _build_hint(done.output))
-        return App(found, bundle)
+        return _app_in(build)
 
-    def _built(self, build: Path) -> Path | None:
-        app = build / "derived" / "Build" / "Products" / "Release-iphoneos" / f"{PROJECT}.app"
-        try:
-            fresh = self.clock() - app.stat().st_mtime < APP_LIFE_S
-        except OSError:
-            return None
-        return app if fresh else None
-
-    def _xcode(self) -> str:
-        return xcode_version(self.control)
+    def _fresh(self, build: Path) -> Path | None:
+        """The app of an earlier build, unless its profile is about to end."""
+        app = _app_in(build)
+        return app if app.is_dir() and self.clock() - app.stat().st_mtime < APP_LIFE_S else None
 
     def compile(self, package: Path, folder: Path) -> Path:
         """Compile a package into `*.mlmodelc`, named by its content: no two networks share a place on the phone.
@@ -171,6 +169,10 @@ class SwiftRunner:
                 "load", f"Core ML's compiler refuses `{package.name}`: {_errors(done.output)}", "open it in Xcode to see why"
             )
         return made.rename(folder / f"{content_hash(package)[:16]}.mlmodelc")
+
+
+def _app_in(build: Path) -> Path:
+    return build / "derived" / "Build" / "Products" / "Release-iphoneos" / f"{PROJECT}.app"
 
 
 def xcode_version(control: DeviceControl) -> str:

@@ -50,17 +50,22 @@ def run_command(command: Sequence[str], timeout_s: float, folder: Path | None = 
             stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise MeasureError(
-            "timeout",
-            f"`{_name(command)}` did not end within {timeout_s:.0f} s",
-            "where a phone is in play, unlock it and plug it in again",
-            retryable=True,
-        ) from None
+        raise timed_out(command, timeout_s) from None
     except OSError as error:
         raise MeasureError(
             "tool", f"`{command[0]}` cannot be run: {error.strerror or error}", "install Xcode 15 or newer"
         ) from None
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def timed_out(command: Sequence[str], timeout_s: float) -> MeasureError:
+    """The fault of a program that did not end."""
+    return MeasureError(
+        "timeout",
+        f"`{_name(command)}` did not end within {timeout_s:.0f} s",
+        "where a phone is in play, unlock it and plug it in again",
+        retryable=True,
+    )
 
 
 def _name(command: Sequence[str]) -> str:

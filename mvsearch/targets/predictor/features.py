@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import prod
 
 from mvsearch.costs import OP_KINDS, Op, Part
 
@@ -88,17 +89,23 @@ class Rates:
         per_kind = self._per_kind
         total = 0.0
         for op, repeats in distinct_ops(part):
-            per_mac, per_byte, per_weight_byte, overhead = per_kind[op.kind]
-            macs, num_bytes, weights = op.macs * per_mac, op.bytes_moved * per_byte, op.weights * per_weight_byte
+            per_mac, per_element, per_weight, overhead = per_kind[op.kind]
+            elements = sum(map(prod, op.inputs)) + sum(map(prod, op.outputs))
+            macs, num_bytes, weights = op.macs * per_mac, elements * per_element, op.weights * per_weight
             bound = num_bytes if num_bytes > macs else macs
             total += repeats * (overhead + (bound if bound > weights else weights))
         return total
 
     @cached_property
     def _per_kind(self) -> dict[str, tuple[float, float, float, float]]:
-        """Milliseconds per MAC, byte, weight and operation by kind."""
+        """Milliseconds per MAC, element, weight and operation by kind."""
         return {
-            kind: (1e-9 / r.gmac_per_ms, 1e-6 / r.gb_per_s, FP16_BYTES * 1e-6 / r.weight_gb_per_s, r.overhead_us / 1e3)
+            kind: (
+                1e-9 / r.gmac_per_ms,
+                FP16_BYTES * 1e-6 / r.gb_per_s,
+                FP16_BYTES * 1e-6 / r.weight_gb_per_s,
+                r.overhead_us / 1e3,
+            )
             for kind, r in self.kinds.items()
         }
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mvsearch.costs import PART_CACHE, Op, Part
+from mvsearch.costs import PART_CACHE, Part
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.targets.predictor.features import distinct_ops
 from mvsearch.targets.predictor.latency_model import body_of
@@ -25,6 +25,21 @@ MAX_RANK = 5
 _NONE: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules see of a part's operations.
+
+    Attributes:
+        kinds: of its operations.
+        longest_axis: elements along the longest axis of any activation.
+        highest_rank: axes of the activation that has most.
+    """
+
+    kinds: frozenset[str]
+    longest_axis: int
+    highest_rank: int
+
+
 @dataclass(frozen=True)
 class Rule:
     """One kind of operation that was seen, or is documented, to leave the Neural Engine.
@@ -32,7 +47,7 @@ class Rule:
     Attributes:
         name: as in the flag.
         source: what was seen, and where.
-        op: claim about one operation.
+        part: claim about the operations of one part.
         activation: claim about a network's activation, as in `ArchSpec.activation`.
         body: claim about a transformer block's body, `v1` or `v2`.
         phones: on which it holds; empty for all.
@@ -41,7 +56,7 @@ class Rule:
 
     name: str
     source: str
-    op: Callable[[Op], bool] | None = None
+    part: Callable[[Facts], bool] | None = None
     activation: str = ""
     body: str = ""
     phones: tuple[str, ...] = ()
@@ -61,18 +76,18 @@ RULES = (
         "resize",
         "MobileViT-S with patch 3, whose fold resizes to a size that is no multiple, takes 14.7 ms against 9.9 ms with "
         "patch 2 (MobileViT, arXiv 2110.02178, Table 6)",
-        op=lambda op: op.kind == "resize",
+        part=lambda facts: "resize" in facts.kinds,
     ),
     Rule(
         "large-dimension",
         "ONNX Runtime's Core ML provider refuses axes of more than 16,384 elements (microsoft/onnxruntime issue 19543), "
         "the largest side of a Metal texture (apple/coremltools issues 283 and 324)",
-        op=lambda op: max(map(max, op.inputs + op.outputs)) > MAX_AXIS,
+        part=lambda facts: facts.longest_axis > MAX_AXIS,
     ),
     Rule(
         "rank",
         "`ANE does not support blob with rank: 6` (Core ML's own log, microsoft/onnxruntime issue 14212)",
-        op=lambda op: max(map(len, op.inputs + op.outputs)) > MAX_RANK,
+        part=lambda facts: facts.highest_rank > MAX_RANK,
     ),
     Rule(
         "separable-attention",
@@ -87,6 +102,7 @@ RULES = (
 )
 
 
+@lru_cache(maxsize=16)
 def rules(phone: str = "") -> tuple[Rule, ...]:
     """The rules that hold on a phone."""
     return tuple(r for r in RULES if not r.phones or phone in r.phones)
@@ -108,12 +124,11 @@ def fallback_risks(spec: ArchSpec, parts: Sequence[Part], phone: str = "") -> tu
 
 @lru_cache(maxsize=PART_CACHE)
 def _part_risks(part: Part, phone: str) -> frozenset[str]:
-    holding = rules(phone)
-    risks = {r.name for r in holding if r.body and r.body == body_of(part.block)}
-    claims = [(r.name, r.op) for r in holding if r.op]
-    for op, _ in distinct_ops(part):
-        risks.update(name for name, claim in claims if claim(op))
-    return frozenset(risks)
+    ops = [op for op, _ in distinct_ops(part)]
+    shapes = {shape for op in ops for shape in op.inputs + op.outputs}
+    facts = Facts(frozenset(op.kind for op in ops), max(map(max, shapes)), max(map(len, shapes)))
+    body = body_of(part.block)
+    return frozenset(r.name for r in rules(phone) if (r.part and r.part(facts)) or (r.body and r.body == body))
 
 
 def family_risk(family: str, phone: str) -> str:

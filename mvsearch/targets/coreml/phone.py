@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,7 @@ class PhoneTarget:
         self.clock = clock
         self._seen: tuple[float, KnownPhone | _Obstacle] | None = None
         self._swift: SwiftRunner | None = None
+        self._calibration: LatencyModel | None = None
         asked = {
             "units": "" if self.units == UNITS[0] else self.units,
             "runner": "" if self.runner == RUNNERS[0] else self.runner,
@@ -212,7 +214,13 @@ class PhoneTarget:
     @property
     def model(self) -> LatencyModel:
         """The fit behind `predict`."""
-        return shipped_model(self.phone.name)
+        return self._calibration or shipped_model(self.phone.name)
+
+    def calibrated(self, model: LatencyModel) -> PhoneTarget:
+        """The same phone, predicted by a fit to the user's own measurements."""
+        target = copy(self)
+        target._calibration = model
+        return target
 
     def predict(self, spec: ArchSpec, resolution: Resolution) -> Measurement:
         """Predicted latency in ms, with flags for operations that may leave the Neural Engine.

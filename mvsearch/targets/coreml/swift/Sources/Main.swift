@@ -56,7 +56,7 @@ private func measureModel(_ options: Options) throws -> Report {
         }
     }
 
-    private var started = false
+    @MainActor private var started = false
 
     @MainActor private func startOnce() {
         guard !started else { return }

@@ -11,7 +11,7 @@ from mvsearch.spec.run import RunSettings, RunView
 
 
 def rebuild_report(path: str | Path) -> RunView:
-    """Write a run's tables, pictures and page anew, from its store alone; also while the run goes on.
+    """Write a run's tables, pictures and page anew, from its store alone; also while the run goes on, and elsewhere.
 
     Raises:
         InputError: not a run folder.
@@ -27,7 +27,7 @@ def rebuild_report(path: str | Path) -> RunView:
     settings = RunSettings.from_json(record["settings"])
     with closing(Store(folder.store, load_space(settings.space), settings.resolution)) as store:
         trials = store.trials()
-        target = ready_target_of(settings, store)
+        target = ready_target_of(settings, folder, store, only_predicts=True)
         verified = verified_so_far(trials, goals_of(settings, target), store)
         view = run_view(settings, record, store, trials, verified, target)
     write_report(view, folder.path)

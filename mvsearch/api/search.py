@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -10,22 +11,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvsearch.api.calibration import ready_target_of
+from mvsearch.api.calibration import calibrated, hash_of, ready_target_of
 from mvsearch.errors import InputError, NoCandidateError
 from mvsearch.search.folder import RunFolder, choose_path, machine, open_folder, versions
 from mvsearch.spec import defaults
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.budget import parse_budgets
 from mvsearch.spec.published import published_networks
-from mvsearch.spec.record import Evaluation
+from mvsearch.spec.record import Evaluation, Trial
 from mvsearch.spec.run import RunSettings, RunView
 
 if TYPE_CHECKING:
     from mvsearch.search.executor import Executor
     from mvsearch.search.explore import Listener
+    from mvsearch.search.final import Verified
     from mvsearch.search.goals import Goals
+    from mvsearch.search.queue import MeasureQueue
+    from mvsearch.search.store import Store
     from mvsearch.spec.space import SearchSpace
     from mvsearch.targets import Target
+
+
+LARGE_BYTES = 50 * 2**20
+"""Packages of a run that take more are mentioned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,8 @@ def search(
     workers: int | None = None,
     in_process: bool = False,
     address: str | None = None,
+    queue: str | None = None,
+    calibration: str | Path | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     command: str | None = None,
@@ -80,7 +90,10 @@ def search(
         resolution: side of the image in pixels; the space's by default.
         workers: Ray actors; one per core by default.
         in_process: use no Ray.
-        address: of a running Ray cluster.
+        address: of a running Ray cluster. Where a node of it has the target as a resource, e.g.
+            `ray start --resources='{"iphone12": 1}'`, members of the front are measured there.
+        queue: `HOST:PORT` to listen on for machines that measure members of the front: `mvsearch measure http://HOST:PORT`.
+        calibration: file of `mvsearch calibrate`: predict by the user's own measurements. A resumed run has its own copy.
         out: folder of the run; `reports/BUDGET-TARGET-TIME` by default.
         resume: go on with the run in `out`.
         command: how to call it again, for the record.
@@ -90,28 +103,43 @@ def search(
         InputError: something that was given cannot be used.
         NoCandidateError: no candidate of the space keeps the budget; shows the nearest.
     """
-    settings, search_space = _settings(budget, target, space, trials, seed, confidence, resolution)
-    _check_limits(time_limit, workers)
     if resume and out is None:
         raise InputError("`--resume` needs `--out`", "name the folder of the run to go on with")
+    if resume and calibration is None:
+        kept = RunFolder(Path(out or "")).calibration
+        calibration = kept if kept.exists() else None
+    settings, search_space = _settings(
+        budget, target, space, trials, seed, confidence, resolution, Path(calibration) if calibration else None
+    )
+    means = _Means(workers, in_process, address, queue, time_limit, Path(calibration) if calibration else None)
+    means.check(settings)
     from mvsearch.search.explore import Silent
 
-    run = _Run(settings, search_space, listener or Silent(), command or f"search({settings})")
+    run = _Run(settings, search_space, listener or Silent(), command or f"search({settings})", means)
     run.check_possible()
     folder = open_folder(Path(out) if out is not None else choose_path(settings.budgets, settings.target), settings, resume)
     with folder.lock():
-        return run.go(folder, workers, in_process, address, time_limit)
+        return run.go(folder)
 
 
 def _settings(
-    budget: str | Sequence[str], target: str, space: str, trials: int, seed: int, confidence: float, resolution: int | None
+    budget: str | Sequence[str],
+    target: str,
+    space: str,
+    trials: int,
+    seed: int,
+    confidence: float,
+    resolution: int | None,
+    calibration: Path | None,
 ) -> tuple[RunSettings, SearchSpace]:
     from mvsearch.costs import image_size
     from mvsearch.spec.space_file import load_space
     from mvsearch.targets import get_target
 
     budgets = parse_budgets([budget] if isinstance(budget, str) else budget)
-    get_target(target)
+    found = get_target(target)
+    if calibration:
+        calibrated(found, calibration)
     loaded = load_space(space)
     if trials < 1:
         raise InputError(f"`--trials` is `{trials}`", "an integer of at least 1")
@@ -120,36 +148,52 @@ def _settings(
     if seed < 0:
         raise InputError(f"`--seed` is `{seed}`", "an integer of at least 0")
     size = image_size(loaded.resolution if resolution is None else resolution)[0]
-    return RunSettings(budgets, target, space, loaded.content_hash, trials, seed, size, confidence), loaded
+    own = hash_of(calibration) if calibration else ""
+    return RunSettings(budgets, target, space, loaded.content_hash, trials, seed, size, confidence, own), loaded
 
 
-def _check_limits(time_limit: float | None, workers: int | None) -> None:
-    if time_limit is not None and time_limit <= 0:
-        raise InputError(f"`--time-limit` is `{time_limit:g}` s", "more than zero, e.g. `90s`, `10m` or `2h`")
-    if workers is not None and workers < 1:
-        raise InputError(f"`--workers` is `{workers}`", "an integer of at least 1, or `--in-process`")
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What a run is done with: nothing that changes what comes out, but for what is measured."""
+
+    workers: int | None
+    in_process: bool
+    address: str | None
+    queue: str | None
+    time_limit: float | None
+    calibration: Path | None
+
+    def check(self, settings: RunSettings) -> None:
+        if self.time_limit is not None and self.time_limit <= 0:
+            raise InputError(f"`--time-limit` is `{self.time_limit:g}` s", "more than zero, e.g. `90s`, `10m` or `2h`")
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"`--workers` is `{self.workers}`", "an integer of at least 1, or `--in-process`")
+        if self.queue is not None:
+            from mvsearch.search.queue import check_servable, parse_address
+            from mvsearch.targets import get_target
+
+            parse_address(self.queue)
+            check_servable(get_target(settings.target))
 
 
 class _Run:
     """One run from start to end; every step it finishes is on disk before the next begins."""
 
-    def __init__(self, settings: RunSettings, space: SearchSpace, listener: Listener, command: str) -> None:
+    def __init__(self, settings: RunSettings, space: SearchSpace, listener: Listener, command: str, means: _Means) -> None:
         self.settings = settings
         self.space = space
         self.listener = listener
         self.command = command
+        self.means = means
 
-    def go(
-        self, folder: RunFolder, workers: int | None, in_process: bool, address: str | None, time_limit: float | None
-    ) -> RunResult:
-        from mvsearch.export.member import verify_member
+    def go(self, folder: RunFolder) -> RunResult:
         from mvsearch.report.write import write_report
         from mvsearch.search.executor import InProcessExecutor, LazyExecutor
         from mvsearch.search.explore import Explorer
-        from mvsearch.search.final import choose, verify_front
+        from mvsearch.search.final import choose
         from mvsearch.search.store import Store
         from mvsearch.search.view import goals_of, run_view
-        from mvsearch.targets.coreml.convert import coreml_available
+        from mvsearch.targets import get_target
 
         with ExitStack() as stack:
             # First of all `run.json`: from now on the folder is a run that can be resumed, whatever happens.
@@ -157,28 +201,33 @@ class _Run:
             folder.write(record)
             started = time.monotonic() - record["seconds"]
             stack.callback(lambda: folder.write({**record, "seconds": time.monotonic() - started}))
+            self._keep_calibration(folder)
+            queue = self._queue(folder)
+            if queue:
+                stack.enter_context(closing(queue))
             store = stack.enter_context(closing(Store(folder.store, self.space, self.settings.resolution)))
             executors: list[Executor] = [InProcessExecutor()]
-            if not in_process:
+            if not self.means.in_process:
                 # Ray takes seconds to start; the first generations are evaluated here meanwhile.
-                executors.insert(0, stack.enter_context(closing(LazyExecutor(lambda: _ray(workers, address)))))
-            target = ready_target_of(self.settings, store, self.listener)
+                device, means = get_target(self.settings.target), self.means
+                executors.insert(0, stack.enter_context(closing(LazyExecutor(lambda: _ray(means, device)))))
+            target = ready_target_of(self.settings, folder, store, self.listener)
             self._introduce(target)
             goals = goals_of(self.settings, target)
             self.listener.stage(f"searching `{self.space.name}` ({self.space.num_points:.0e} points)")
             explorer = Explorer(self.space, goals, target, store, self.settings.seed, self.listener)
-            trials = explorer.run(self.settings.trials, executors, time_limit)
+            trials = explorer.run(self.settings.trials, executors, self.means.time_limit)
             if not any(t.feasible for t in trials):
                 raise self._nothing_feasible([t.evaluation for t in trials], goals)
-            converts, reason = coreml_available()
-            if not converts:
-                self.listener.stage(f"Core ML conversion is left out: {reason}")
-            verified = verify_front(
-                trials, goals, store, executors[0], verify_member, target, self.settings.seed, self.listener, converts
-            )
+            converts = self._converts()
+            verified = self._verified(folder, trials, goals, store, executors[0], target, converts, queue)
+            record |= {"notes": [*self._notes(folder), *verified.notes]}
+            for note in record["notes"]:
+                self.listener.stage(note)
+            if queue:
+                queue.close_jobs()
             if not verified.members:
-                reasons = sorted({f"{e.failure.kind}: {e.failure.message}" for e in verified.struck if e.failure})
-                raise NoCandidateError(f"every member of the front failed: {'; '.join(reasons[:3])}", f"see `{folder.path}`")
+                raise self._nothing_left(verified, folder)
             winner = choose(verified.members, goals).evaluation
             exports = ("onnx", "coreml") if converts else ("onnx",)
             self.listener.stage(f"exporting the winner: library entry, {' and '.join(exports)}; loading it back")
@@ -189,11 +238,100 @@ class _Run:
             write_report(view, folder.path)
         return RunResult(view, folder.path)
 
+    def _keep_calibration(self, folder: RunFolder) -> None:
+        """Copy the user's calibration into the run, which then needs nothing else."""
+        given = self.means.calibration
+        if given and given.resolve() != folder.calibration.resolve():
+            temporary = folder.calibration.with_suffix(".json.tmp")
+            shutil.copyfile(given, temporary)
+            temporary.replace(folder.calibration)
+
+    def _queue(self, folder: RunFolder) -> MeasureQueue | None:
+        if self.means.queue is None:
+            return None
+        from mvsearch.search.measurements import MeasurementFile
+        from mvsearch.search.queue import TOKEN_VARIABLE, MeasureQueue
+        from mvsearch.targets import get_target
+
+        keep = MeasurementFile(folder.measurements).append
+        queue = MeasureQueue(self.means.queue, get_target(self.settings.target), self.settings.resolution, keep=keep)
+        self.listener.stage(
+            f"members of the front are given out to be measured; on the machine with the device:\n"
+            f"  {TOKEN_VARIABLE}={queue.token} mvsearch measure {queue.url}"
+        )
+        return queue
+
+    def _converts(self) -> bool:
+        from mvsearch.targets.coreml.convert import coreml_available
+
+        converts, reason = coreml_available()
+        if not converts:
+            self.listener.stage(f"Core ML conversion is left out: {reason}")
+        return converts
+
+    def _verified(
+        self,
+        folder: RunFolder,
+        trials: Sequence[Trial],
+        goals: Goals,
+        store: Store,
+        executor: Executor,
+        target: Target,
+        converts: bool,
+        queue: MeasureQueue | None,
+    ) -> Verified:
+        from mvsearch.export.member import verify_member
+        from mvsearch.search.final import FrontVerifier
+        from mvsearch.search.measurements import MeasurementFile
+        from mvsearch.search.measuring import bench_for
+        from mvsearch.search.packages import Packages
+
+        return FrontVerifier(
+            goals=goals,
+            store=store,
+            executor=executor,
+            verify=verify_member,
+            target=target,
+            seed=self.settings.seed,
+            packages=Packages(folder.coreml),
+            records=MeasurementFile(folder.measurements),
+            bench=queue or bench_for(executor, target, self.settings.seed),
+            convert=converts,
+            listener=self.listener,
+        ).run(trials)
+
+    def _notes(self, folder: RunFolder) -> list[str]:
+        from mvsearch.search.packages import Packages
+
+        size = Packages(folder.coreml).num_bytes()
+        if size < LARGE_BYTES:
+            return []
+        return [
+            f"the Core ML packages of the front's members, in `{folder.coreml.name}/`, take {size / 1e6:.0f} MB; they are for "
+            "measuring elsewhere, and can be deleted where nobody is to"
+        ]
+
+    def _nothing_left(self, verified: Verified, folder: RunFolder) -> NoCandidateError:
+        reasons = sorted({f"{e.failure.kind}: {e.failure.message}" for e in verified.struck if e.failure})
+        if reasons:
+            return NoCandidateError(f"every member of the front failed: {'; '.join(reasons[:3])}", f"see `{folder.path}`")
+        return NoCandidateError(
+            f"no member of the front keeps the budget as measured on `{self.settings.target}`",
+            f"raise the budget; `{folder.measurements}` has what was measured",
+        )
+
     def _introduce(self, target: Target) -> None:
         """Say before anything else what the latencies will be, by the example of the first published network."""
         name, spec = next(iter(published_networks().items()))
         m = target.predict(spec, self.settings.resolution)
-        kinds = "measured for the front's members" if target.capability().status == "available" else "none is measured"
+        if self.means.queue:
+            kinds = "measured where a worker of the queue measures a member of the front"
+        elif target.capability().status == "available":
+            kinds = "measured for the front's members"
+        elif self.means.address:
+            kinds = f"measured for the front's members if a node of the cluster has the resource `{target.resource}`"
+        else:
+            kinds = "none is measured"
         self.listener.stage(
             f"target `{self.settings.target}`: {target.describe()}; every latency is {m.kind} with its {m.level:.0%} interval,"
             f" e.g. `{name}` {m.value:.2f} ms ({m.low:.2f} to {m.high:.2f}); {kinds}"
@@ -243,6 +381,7 @@ class _Run:
             "seconds": before.get("seconds", 0.0),
             "winner": before.get("winner"),
             "finished": False,
+            "notes": before.get("notes", []),
         }
 
     def _export(self, folder: RunFolder, evaluation: Evaluation, record: dict[str, Any], exports: tuple[str, ...]) -> None:
@@ -269,11 +408,12 @@ class _Run:
         )  # fmt: skip
 
 
-def _ray(workers: int | None, address: str | None) -> Executor:
+def _ray(means: _Means, target: Target) -> Executor:
     from mvsearch.search.ray_executor import RayExecutor
 
+    here = {target.resource: 1.0} if target.capability().status == "available" else {}
     try:
-        return RayExecutor(workers or os.cpu_count() or 1, address)
+        return RayExecutor(means.workers or os.cpu_count() or 1, means.address, here)
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"Ray did not start: {error}", "`--in-process` does without it; `--resume` goes on from here"

@@ -1,4 +1,4 @@
-"""What a worker does with a member of the front: build it, count it again, run it once, convert it, measure it."""
+"""What a worker does with a member of the front: build it, count it again, run it once, convert it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mvsearch.errors import ConversionError, TargetError
+from mvsearch.errors import ConversionError
 from mvsearch.search.executor import TaskError
-from mvsearch.search.final import VerifyTask
-from mvsearch.spec.record import Evaluation
-from mvsearch.targets import MeasurementCache, take
+from mvsearch.search.final import VerifiedMember, VerifyTask
+from mvsearch.search.measuring import from_packages
+from mvsearch.search.packages import pack
+from mvsearch.spec.record import RUNGS, Rung
 from mvsearch.targets.coreml.convert import convert
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def verify_member(task: VerifyTask) -> Evaluation:
+
+def verify_member(task: VerifyTask) -> VerifiedMember:
     """Take a candidate up the fidelity ladder.
 
     Returns:
-        Its evaluation at the highest rung reached; a measured latency takes the predicted one's place.
+        Its evaluation at the highest rung reached, and its package where it was to be converted.
 
     Raises:
         TaskError: the built network is not what was counted, its output is not finite, or it cannot be converted.
@@ -32,26 +37,28 @@ def verify_member(task: VerifyTask) -> Evaluation:
     torch.set_num_threads(1)
     start = time.perf_counter()
     evaluation = task.evaluation
-    spec, resolution = evaluation.spec, evaluation.resolution
-    measurements = dict(evaluation.measurements)
+    spec = evaluation.spec
     model = build(spec, seed=task.seed).eval()
-    fault = verify(spec, resolution, model)
+    fault = verify(spec, evaluation.resolution, model)
     if fault:
         raise TaskError("nan" if "finite" in fault else "mismatch", fault)
-    rung = evaluation.rung if evaluation.rung != "estimated" else "built"
-    if task.convert:
-        try:
-            with tempfile.TemporaryDirectory(prefix="mvsearch-") as folder:
-                convert(model, resolution, Path(folder) / f"{spec.arch_id}.mlpackage", channels=spec.in_channels)
-        except ConversionError as error:
-            raise TaskError(error.kind, error.message) from None
-        rung = "converted"
-    if task.target.capability().status == "available":
-        try:
-            with tempfile.TemporaryDirectory(prefix="mvsearch-") as folder:
+    package = _converted(task, model) if task.convert else None
+    reached: Rung = "converted" if task.convert else "built"
+    rung = max(evaluation.rung, reached, key=RUNGS.index)
+    seconds = evaluation.seconds + time.perf_counter() - start
+    return VerifiedMember(replace(evaluation, rung=rung, seconds=seconds), package)
+
+
+def _converted(task: VerifyTask, model: nn.Module) -> bytes:
+    spec, resolution = task.evaluation.spec, task.evaluation.resolution
+    try:
+        with tempfile.TemporaryDirectory(prefix="mvsearch-") as folder:
+            if from_packages(task.target):
                 artifact = task.target.prepare(spec, resolution, Path(folder), task.seed)
-                measurements["latency"] = take(task.target, artifact, cache=MeasurementCache()).measurement()
-        except TargetError as error:
-            raise TaskError("error", error.message) from None
-        rung = "measured"
-    return replace(evaluation, measurements=measurements, rung=rung, seconds=evaluation.seconds + time.perf_counter() - start)
+                assert artifact.path is not None, "a target that measures packages makes them"
+                return pack(artifact.path)
+            path = Path(folder) / f"{spec.arch_id}.mlpackage"
+            convert(model, resolution, path, channels=spec.in_channels)
+            return pack(path)
+    except ConversionError as error:
+        raise TaskError(error.kind, error.message) from None

@@ -32,12 +32,19 @@ class Executor(Protocol):
         """How many tasks run at a time."""
         ...
 
-    def map(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
+    def units(self, resource: str) -> int:
+        """How many units of an exclusive resource, such as an attached phone, the workers hold; 0 if none does."""
+        ...
+
+    def map(
+        self, task: Callable[[Item], Result], items: Sequence[Item], resource: str | None = None
+    ) -> Iterator[tuple[int, Result | Failure]]:
         """Call `task` on every item.
 
         Args:
             task: a module-level function.
             items: plain picklable data.
+            resource: run only where a unit of this resource is, one task per unit at a time; see `units`.
 
         Yields:
             (index of the item, its result or failure), in the order of completion.
@@ -73,8 +80,14 @@ class InProcessExecutor:
 
     num_workers = 1
 
-    def map(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
-        """See `Executor.map`."""
+    def units(self, resource: str) -> int:
+        """None: whether this process can use a device is the device's to say."""
+        return 0
+
+    def map(
+        self, task: Callable[[Item], Result], items: Sequence[Item], resource: str | None = None
+    ) -> Iterator[tuple[int, Result | Failure]]:
+        """See `Executor.map`; one task at a time has every resource to itself."""
         for index, item in enumerate(items):
             yield index, run_task(task, item)
 
@@ -105,9 +118,15 @@ class LazyExecutor:
         """Workers of the executor; waits for it."""
         return int(self._future.result().num_workers)
 
-    def map(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
+    def units(self, resource: str) -> int:
+        """See `Executor.units`; waits for the executor."""
+        return int(self._future.result().units(resource))
+
+    def map(
+        self, task: Callable[[Item], Result], items: Sequence[Item], resource: str | None = None
+    ) -> Iterator[tuple[int, Result | Failure]]:
         """See `Executor.map`; waits for the executor."""
-        yield from self._future.result().map(task, items)
+        yield from self._future.result().map(task, items, resource)
 
     def close(self) -> None:
         """Wait for the start to end, then close."""

@@ -19,6 +19,7 @@ from mvsearch.spec.budget import Budget
 from mvsearch.spec.run import RUN_SCHEMA_VERSION, RunSettings
 
 RUN_FILE, STORE_FILE, LOCK_FILE, WINNER = "run.json", "trials.sqlite", ".lock", "winner"
+COREML, MEASUREMENTS, CALIBRATION = "coreml", "measurements.jsonl", "calibration.json"
 EXTENDABLE = ("trials",)
 """Settings that a resumed run may change: proposals do not depend on how many there will be."""
 _PACKAGES = ("mvsearch", "torch", "optuna", "ray", "fvcore", "numpy", "coremltools", "onnxruntime", "plotly")
@@ -44,6 +45,21 @@ class RunFolder:
     def winner(self) -> Path:
         """The winner's library entry."""
         return self.path / WINNER
+
+    @property
+    def coreml(self) -> Path:
+        """Core ML packages of the front's members, `ARCH_ID.mlpackage`."""
+        return self.path / COREML
+
+    @property
+    def measurements(self) -> Path:
+        """Every latency that was measured for the run, one record per line."""
+        return self.path / MEASUREMENTS
+
+    @property
+    def calibration(self) -> Path:
+        """The user's calibration of the predictor, if the run has one."""
+        return self.path / CALIBRATION
 
     def read(self) -> dict[str, Any]:
         """The content of `run.json`.

@@ -1,13 +1,20 @@
-"""Work on Ray actors: long-lived workers that import torch once. Ray is imported here only."""
+"""Work on Ray actors: long-lived workers that import torch once. Ray is imported here only.
+
+A device that only some nodes have, such as a phone attached to a Mac, is a custom resource of those nodes, under the
+name that `Target.resource` gives: `ray start --address=HEAD:6379 --resources='{"iphone12": 1}'`. (On macOS Ray asks
+for `RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=1` in the environment of every node of such a cluster.) A task that asks for the
+resource runs on such a node, one per unit at a time.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
+import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from mvsearch.errors import InputError
@@ -21,6 +28,10 @@ MAX_LOSSES = 2
 """A task that takes its worker down this often is recorded as the cause."""
 OBJECT_STORE_BYTES = 100 * 2**20
 TASK_TIMEOUT_S = 300.0
+DEVICE_TIMEOUT_S = 1800.0
+"""Of a task on a device: a phone may compile a network for minutes, and is tried again where that may help."""
+POLL_S = 5.0
+_THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class _Worker:
@@ -31,14 +42,15 @@ class _Worker:
 
 
 class RayExecutor:
-    """A pool of actors with one task each in flight.
+    """A pool of actors with one task each in flight, and one more pool for every device that tasks ask for.
 
     Args:
         num_workers: actors; each asks Ray for one CPU.
         address: of a running cluster, or None to start Ray on this machine.
+        resources: devices of this machine by name, with how many there are; a running cluster has its own.
     """
 
-    def __init__(self, num_workers: int, address: str | None = None) -> None:
+    def __init__(self, num_workers: int, address: str | None = None, resources: Mapping[str, float] | None = None) -> None:
         # With this on, Ray would ship the working directory wherever a parent process is `uv run`.
         os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -48,9 +60,9 @@ class RayExecutor:
         warnings.filterwarnings("ignore", module="ray")
         import ray
 
-        self._ray = ray
+        self._ray: Any = ray
         self.num_workers = num_workers
-        env = {"env_vars": dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
+        env = {"env_vars": _THREADS}
         if address:
             try:
                 ray.init(address=address, runtime_env=env, log_to_driver=False, logging_level=logging.ERROR)
@@ -60,31 +72,94 @@ class RayExecutor:
                 ) from None
         else:
             ray.init(
-                num_cpus=num_workers, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, runtime_env=env,
-                log_to_driver=False, logging_level=logging.ERROR,
+                num_cpus=num_workers, resources=dict(resources or {}), include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES, runtime_env=env, log_to_driver=False, logging_level=logging.ERROR,
             )  # fmt: skip
-        self._actor_class = ray.remote(num_cpus=1, max_restarts=0)(_Worker)
-        self._workers: list[Any] = [self._actor_class.remote() for _ in range(num_workers)]
+        actor = ray.remote(num_cpus=1, max_restarts=0)(_Worker)
+        self._pool = _Pool(ray, actor.remote, num_workers, TASK_TIMEOUT_S)
+        self._device_pools: dict[str, _Pool] = {}
+
+    def units(self, resource: str) -> int:
+        """See `Executor.units`: of the whole cluster."""
+        resources: dict[str, float] = self._ray.cluster_resources()
+        return int(resources.get(resource, 0))
+
+    def map(
+        self, task: Callable[[Item], Result], items: Sequence[Item], resource: str | None = None
+    ) -> Iterator[tuple[int, Result | Failure]]:
+        """See `Executor.map`; a lost worker is replaced and its task tried once more."""
+        return (self._device_pool(resource) if resource else self._pool).map(task, items)
+
+    def _device_pool(self, resource: str) -> _Pool:
+        if resource not in self._device_pools:
+            ray = self._ray
+            # No CPU: those are taken by the workers, which wait while a device is measured.
+            options: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0, "resources": {resource: 1}}
+            if resource.startswith("gpu") and self.units("GPU"):
+                # Taken from whoever else asks Ray for GPUs; numbered as the target numbers them, all of them visible.
+                options |= {
+                    "num_gpus": 1,
+                    "runtime_env": {"env_vars": {**_THREADS, "RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}},
+                }
+            actor = ray.remote(**options)(_Worker)
+            self._device_pools[resource] = _Pool(
+                ray, actor.remote, max(1, self.units(resource)), DEVICE_TIMEOUT_S,
+                lambda: "" if self.units(resource) else f"no node with the resource `{resource}` is left",
+            )  # fmt: skip
+        return self._device_pools[resource]
+
+    def close(self) -> None:
+        """Stop Ray, or leave the cluster that was joined."""
+        self._ray.shutdown()
+        sys.stderr.flush()
+
+
+class _Pool:
+    """Actors of one kind.
+
+    Args:
+        ray: the module.
+        start: makes an actor.
+        size: how many.
+        timeout_s: without any result, after which what runs is given up.
+        lost: why no task can run any more; empty while they can.
+    """
+
+    def __init__(
+        self, ray: Any, start: Callable[[], Any], size: int, timeout_s: float, lost: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._ray, self._start, self._timeout_s, self._lost = ray, start, timeout_s, lost
+        self._workers = [start() for _ in range(size)]
 
     def map(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
-        """See `Executor.map`; a lost worker is replaced and its task tried once more."""
+        """See `Executor.map`."""
         ray = self._ray
         waiting = deque(range(len(items)))
         losses = dict.fromkeys(range(len(items)), 0)
         running: dict[Any, tuple[int, int]] = {}
         idle = list(range(len(self._workers)))
+        heard = time.monotonic()
         while waiting or running:
             while waiting and idle:
                 index, slot = waiting.popleft(), idle.pop()
                 running[self._workers[slot].call.remote(task, items[index])] = (index, slot)
-            done, _ = ray.wait(list(running), num_returns=1, timeout=TASK_TIMEOUT_S)
+            done, _ = ray.wait(list(running), num_returns=1, timeout=POLL_S)
             if not done:
-                for ref, (index, slot) in list(running.items()):
-                    del running[ref]
-                    self._replace(slot)
-                    idle.append(slot)
-                    yield index, Failure("timeout", f"no result within {TASK_TIMEOUT_S:.0f} s")
+                if reason := self._lost():
+                    for index, slot in running.values():
+                        self._replace(slot)
+                        waiting.append(index)
+                    yield from ((index, Failure("worker-lost", reason)) for index in waiting)
+                    return
+                if time.monotonic() - heard > self._timeout_s:
+                    heard = time.monotonic()
+                    for ref, (index, slot) in list(running.items()):
+                        del running[ref]
+                        self._replace(slot)
+                        idle.append(slot)
+                        yield index, Failure("timeout", f"no result within {self._timeout_s:.0f} s")
                 continue
+            heard = time.monotonic()
             index, slot = running.pop(done[0])
             idle.append(slot)
             try:
@@ -104,9 +179,4 @@ class RayExecutor:
 
     def _replace(self, slot: int) -> None:
         self._ray.kill(self._workers[slot], no_restart=True)
-        self._workers[slot] = self._actor_class.remote()
-
-    def close(self) -> None:
-        """Stop Ray, or leave the cluster that was joined."""
-        self._ray.shutdown()
-        sys.stderr.flush()
+        self._workers[slot] = self._start()

@@ -85,4 +85,5 @@ def run_view(
         machine=record["machine"],
         seconds=record["seconds"],
         finished=record["finished"],
+        notes=tuple(record.get("notes", ())),
     )

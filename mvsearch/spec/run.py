@@ -24,6 +24,7 @@ class RunSettings:
         seed: of the sampler.
         resolution: side of the square image in pixels.
         confidence: with which a predicted latency has to meet its budget, and level of the lower bound of top-1.
+        calibration: hash of the user's own calibration of the predictor; empty without one.
     """
 
     budgets: tuple[Budget, ...]
@@ -34,6 +35,7 @@ class RunSettings:
     seed: int
     resolution: int
     confidence: float
+    calibration: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -91,7 +93,8 @@ class FrontMember:
         trial: number of the trial.
         evaluation: its numbers, at the highest rung reached.
         lower_top1: lower confidence bound of top-1 in %, at the run's confidence: what was maximised.
-        tied: whether it cannot be told apart from the most accurate one by the estimates; the winner is the fastest of these.
+        tied: whether it cannot be told apart from the most accurate one by the estimates; the winner is the fastest of
+            these, of the measured ones where some are measured.
         probability_in_budget: probability that the predicted budgets are all met (1 if all are counted).
         nearest: name of the nearest published network.
     """
@@ -124,6 +127,7 @@ class RunView:
         seconds: wall clock of the run so far.
         finished: whether the run came to its end.
         reference_point: (lower bound of top-1 in %, latency in ms) from which the hypervolume is measured.
+        notes: what else there is to say about how the run went, in sentences.
     """
 
     settings: RunSettings
@@ -141,6 +145,7 @@ class RunView:
     seconds: float
     finished: bool
     reference_point: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def winning_member(self) -> FrontMember | None:

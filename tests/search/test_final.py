@@ -1,22 +1,45 @@
 """From trials to the verified front: a member that fails is struck off, and the next takes its place."""
 
+import io
 import random
+import shutil
+import zipfile
 from dataclasses import replace
 
 import pytest
 
 from mvsearch.search.estimate import estimate
 from mvsearch.search.executor import InProcessExecutor, TaskError
-from mvsearch.search.explore import Explorer, Silent, front_of, growth
-from mvsearch.search.final import MAX_MEMBERS, NUM_CONVERTED, choose, front_members, verified_so_far, verify_front
+from mvsearch.search.explore import Explorer, front_of, growth
+from mvsearch.search.final import (
+    MAX_MEMBERS,
+    NUM_CONVERTED,
+    FrontVerifier,
+    VerifiedMember,
+    choose,
+    front_members,
+    verified_so_far,
+)
 from mvsearch.search.goals import Goals
+from mvsearch.search.measurements import MeasurementFile
+from mvsearch.search.packages import Packages
 from mvsearch.search.store import Store
 from mvsearch.spec.budget import parse_budgets
 from mvsearch.spec.record import Trial
 from mvsearch.spec.space_file import load_space
 from mvsearch.targets import get_target
 
+
+def a_package():
+    """A zip file as `pack` gives it, of a package that holds nothing."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("Manifest.json", "{}")
+    return buffer.getvalue()
+
+
 SPACE, TARGET = load_space("mobilevit"), get_target("iphone12")
+PACKAGE = a_package()
 GOALS = Goals(parse_budgets(["9M-params"]), 0.8, 256)
 
 
@@ -31,21 +54,33 @@ def trials():
     return found
 
 
+def climb(task):
+    rung = "converted" if task.convert else "built"
+    return VerifiedMember(replace(task.evaluation, rung=rung), PACKAGE if task.convert else None)
+
+
+def verifier(store, folder, task=climb, goals=GOALS, target=TARGET, **options):
+    return FrontVerifier(
+        goals, store, InProcessExecutor(), task, target, 0, Packages(folder / "coreml"),
+        MeasurementFile(folder / "measurements.jsonl"), **options,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "t.sqlite", SPACE, 256)
 
 
-def climb(task):
-    return replace(task.evaluation, rung="converted" if task.convert else "built")
+@pytest.fixture
+def verify(store, tmp_path):
+    def run(trials, task=climb, **options):
+        return verifier(store, tmp_path, task, **options).run(trials)
+
+    return run
 
 
-def verify(trials, store, task=climb, **options):
-    return verify_front(trials, GOALS, store, InProcessExecutor(), task, TARGET, 0, Silent(), **options)
-
-
-def test_every_member_stands_on_a_higher_rung(trials, store):
-    verified = verify(trials, store)
+def test_every_member_stands_on_a_higher_rung(trials, verify):
+    verified = verify(trials)
     assert [t.number for t in verified.members] == [t.number for t in front_of(trials, GOALS)]
     rungs = [t.evaluation.rung for t in verified.members]
     assert set(rungs) <= {"built", "converted"}
@@ -53,7 +88,7 @@ def test_every_member_stands_on_a_higher_rung(trials, store):
     assert choose(verified.members, GOALS).evaluation.rung == "converted"
 
 
-def test_a_failing_member_is_struck_off_and_the_next_takes_its_place(trials, store):
+def test_a_failing_member_is_struck_off_and_the_next_takes_its_place(trials, store, verify):
     before = verified_so_far(trials, GOALS, store).members
     doomed = {before[len(before) // 2].evaluation.arch_id, choose(before, GOALS).evaluation.arch_id}
 
@@ -62,7 +97,7 @@ def test_a_failing_member_is_struck_off_and_the_next_takes_its_place(trials, sto
             raise TaskError("mismatch", "params: closed form `1`, built network `2`")
         return climb(task)
 
-    verified = verify(trials, store, verify_most)
+    verified = verify(trials, verify_most)
     after = {t.evaluation.arch_id for t in verified.members}
     assert not doomed & after
     assert {e.arch_id for e in verified.struck} == doomed
@@ -72,39 +107,41 @@ def test_a_failing_member_is_struck_off_and_the_next_takes_its_place(trials, sto
     assert choose(verified.members, GOALS).evaluation.rung == "converted"
 
 
-def test_a_front_on_which_everything_fails_is_empty(trials, store):
+def test_a_front_on_which_everything_fails_is_empty(trials, verify):
     def fail(task):
         raise TaskError("convert-fail", "no such operator")
 
-    verified = verify(trials[:10], store, fail)
+    verified = verify(trials[:10], fail)
     assert verified.members == ()
     assert len(verified.struck) == len({e.arch_id for e in verified.struck}) > 0
 
 
-def test_what_was_verified_before_is_not_done_again(trials, store):
-    verify(trials, store)
+def test_what_was_verified_before_is_not_done_again(trials, verify):
+    verify(trials)
 
     def never(task):
         raise AssertionError
 
-    assert verify(trials, store, never).struck == ()
+    assert verify(trials, never).struck == ()
 
 
-def test_a_measured_latency_reorders_the_front(trials, store):
-    def measure(task):
-        latency = task.evaluation.measurements["latency"]
-        slower = replace(latency, value=latency.value * random.Random(task.evaluation.arch_id).uniform(1, 3), kind="measured")
-        return replace(climb(task), measurements={**task.evaluation.measurements, "latency": slower}, rung="measured")
+def test_a_package_that_is_gone_is_converted_again_and_nothing_else(trials, verify, tmp_path):
+    members = verify(trials).members
+    converted = [t.evaluation.arch_id for t in members if t.evaluation.rung == "converted"]
+    assert {p.stem for p in (tmp_path / "coreml").iterdir()} == set(converted)
+    shutil.rmtree(tmp_path / "coreml" / f"{converted[1]}.mlpackage")
+    again = []
 
-    members = verify(trials, store, measure).members
-    assert all(t.evaluation.measurements["latency"].kind == "measured" for t in members)
-    pairs = [GOALS.objectives(t.evaluation) for t in members]
-    assert pairs == sorted(pairs, key=lambda p: p[1])
-    assert [gain for gain, _ in pairs] == sorted(gain for gain, _ in pairs)
+    def note(task):
+        again.append(task.evaluation.arch_id)
+        return climb(task)
+
+    assert verify(trials, note).members == members
+    assert again == [converted[1]]
 
 
-def test_conversion_can_be_left_out(trials, store):
-    assert {t.evaluation.rung for t in verify(trials, store, convert=False).members} == {"built"}
+def test_conversion_can_be_left_out(trials, verify):
+    assert {t.evaluation.rung for t in verify(trials, convert=False).members} == {"built"}
 
 
 def test_the_winner_is_the_fastest_of_those_that_cannot_be_told_apart(trials):

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from mvsearch.costs import count
 from mvsearch.errors import MeasureError
 from mvsearch.spec.published import network
-from mvsearch.targets.host.gpu import GpuTarget
+from mvsearch.targets.host.gpu.target import GpuTarget
 from mvsearch.targets.record import LatencyRecord
 from mvsearch.targets.take import take
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from mvsearch.targets.host.gpu_device import Gpu, GpuState
+from mvsearch.targets.host.gpu.device import Gpu, GpuState
 
 LAUNCH_S, GRAPH_LAUNCH_S = 8e-6, 6e-6
 KERNEL_S, BYTES_PER_S = 2e-6, 1e12

@@ -15,10 +15,10 @@ pytest.importorskip("torch")
 from mvsearch.errors import MeasureError, TargetError
 from mvsearch.spec.published import network
 from mvsearch.targets import Artifact, LatencyRecord, MeasurementCache, StopPolicy, take
-from mvsearch.targets.host import gpu as gpu_module
-from mvsearch.targets.host.gpu import GpuTarget
-from mvsearch.targets.host.gpu_device import Gpu
-from mvsearch.targets.host.gpu_options import GpuOptions, parse_options
+from mvsearch.targets.host.gpu import target as gpu_module
+from mvsearch.targets.host.gpu.device import Gpu
+from mvsearch.targets.host.gpu.options import GpuOptions, parse_options
+from mvsearch.targets.host.gpu.target import GpuTarget
 from mvsearch.targets.host.machine import calibrate_here
 from tests.targets.fake_gpu import FakeGpu
 
@@ -310,7 +310,7 @@ def test_two_counts_of_the_devices_that_disagree_are_noticed(tmp_path: Path) -> 
 
 def test_listing_the_target_starts_nothing() -> None:
     code = (
-        "import sys; from mvsearch.targets.host.gpu import GpuTarget; t = GpuTarget({'preset': 'mobilevitv3'});"
+        "import sys; from mvsearch.targets.host.gpu.target import GpuTarget; t = GpuTarget({'preset': 'mobilevitv3'});"
         "t.describe(), t.capability(), t.versions(), t.expected_rates(), t.resource;"
         "print(sorted({'numpy', 'torch', 'scipy'} & set(sys.modules)))"
     )

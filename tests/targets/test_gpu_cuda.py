@@ -15,9 +15,9 @@ pytest.importorskip("torch")
 import torch
 
 from mvsearch.errors import MeasureError
-from mvsearch.targets.host import cuda
-from mvsearch.targets.host.cuda import CudaDevice, cuda_device, torch_build
-from mvsearch.targets.host.gpu_device import Gpu, MathSettings
+from mvsearch.targets.host.gpu import cuda
+from mvsearch.targets.host.gpu.cuda import CudaDevice, cuda_device, torch_build
+from mvsearch.targets.host.gpu.device import Gpu, MathSettings
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 

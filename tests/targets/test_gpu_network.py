@@ -12,8 +12,8 @@ from torch import nn
 from mvsearch.errors import ConversionError
 from mvsearch.models import build
 from mvsearch.spec.published import network
-from mvsearch.targets.host.gpu_network import fold_batch_norm, inference, prepared_network, random_images
-from mvsearch.targets.host.gpu_options import GpuOptions, mobilevitv3
+from mvsearch.targets.host.gpu.network import fold_batch_norm, inference, prepared_network, random_images
+from mvsearch.targets.host.gpu.options import GpuOptions, mobilevitv3
 
 NAMES = ("mobilevit_xxs@patch=8,4,2", "mobilevitv2_0.5", "mobilevitv3_xxs_l2", "mobilevitv3_0.5")
 SIDE = 64

@@ -14,10 +14,10 @@ from mvsearch.errors import MeasureError
 from mvsearch.models import build
 from mvsearch.spec.published import network
 from mvsearch.targets import LatencyRecord
-from mvsearch.targets.host.cuda import cuda_device
-from mvsearch.targets.host.gpu import GpuTarget
-from mvsearch.targets.host.gpu_network import inference, prepared_network, random_images
-from mvsearch.targets.host.gpu_options import GpuOptions
+from mvsearch.targets.host.gpu.cuda import cuda_device
+from mvsearch.targets.host.gpu.network import inference, prepared_network, random_images
+from mvsearch.targets.host.gpu.options import GpuOptions
+from mvsearch.targets.host.gpu.target import GpuTarget
 from mvsearch.targets.host.machine import calibrate_here
 
 HERE = GpuTarget().capability()

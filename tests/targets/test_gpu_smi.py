@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mvsearch.targets.host import gpu_smi
-from mvsearch.targets.host.gpu_device import Gpu
-from mvsearch.targets.host.gpu_smi import count_processes, gpus_from_proc, installed_gpus, read_state, visible, visible_gpus
+from mvsearch.targets.host.gpu import smi
+from mvsearch.targets.host.gpu.device import Gpu
+from mvsearch.targets.host.gpu.smi import count_processes, gpus_from_proc, installed_gpus, read_state, visible, visible_gpus
 
 A, B = Gpu("NVIDIA H200", "580.159.04", "GPU-aaaa-1"), Gpu("NVIDIA L4", "580.159.04", "GPU-bbbb-2")
 
@@ -33,11 +33,11 @@ esac
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch):
     installed_gpus.cache_clear()
-    gpu_smi._reason_field.cache_clear()
+    smi._reason_field.cache_clear()
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     yield
     installed_gpus.cache_clear()
-    gpu_smi._reason_field.cache_clear()
+    smi._reason_field.cache_clear()
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "nvidia-smi"
     path.write_text(TOOL)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(gpu_smi.shutil, "which", lambda name: str(path))
+    monkeypatch.setattr(smi.shutil, "which", lambda name: str(path))
     return path
 
 
@@ -78,10 +78,10 @@ def test_readings_are_named_and_missing_ones_left_out(tool: Path) -> None:
 
 
 def test_an_older_driver_has_another_word_for_slowdowns(tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert gpu_smi._reason_field() == ["clocks_event_reasons.active"]
-    gpu_smi._reason_field.cache_clear()
+    assert smi._reason_field() == ["clocks_event_reasons.active"]
+    smi._reason_field.cache_clear()
     monkeypatch.setenv("OLD_DRIVER", "1")
-    assert gpu_smi._reason_field() == ["clocks_throttle_reasons.active"]
+    assert smi._reason_field() == ["clocks_throttle_reasons.active"]
 
 
 def test_processes_are_counted(tool: Path) -> None:
@@ -90,14 +90,14 @@ def test_processes_are_counted(tool: Path) -> None:
 
 
 def test_without_the_tool_nothing_is_read_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_smi.shutil, "which", lambda name: None)
+    monkeypatch.setattr(smi.shutil, "which", lambda name: None)
     assert "`nvidia-smi` is not here" in read_state("GPU-aaaa-1").missing
     assert count_processes("GPU-aaaa-1") is None
 
 
 def test_a_tool_that_hangs_or_fails_is_as_good_as_none(tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_smi, "TIMEOUT_S", 0.2)
-    assert gpu_smi._ask("--hang") is None
+    monkeypatch.setattr(smi, "TIMEOUT_S", 0.2)
+    assert smi._ask("--hang") is None
     assert read_state("GPU-unknown").missing
 
 

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from mvsearch.targets.host.gpu import GpuTarget
+from mvsearch.targets.host.gpu.target import GpuTarget
 from tests.targets.fake_gpu import FakeGpu
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu_table5.py"

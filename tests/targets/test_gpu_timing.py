@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 from mvsearch.errors import MeasureError
-from mvsearch.targets.host.gpu_timing import (
+from mvsearch.targets.host.gpu.timing import (
     MIN_WARM_UP_RUNS,
     ROUND_S,
     mean_interval,

@@ -12,13 +12,13 @@ from weakref import WeakKeyDictionary
 from mvsearch.errors import MeasureError
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.published import DEFAULT_RESOLUTION, network
-from mvsearch.targets.host.cuda import cuda_device, torch_build
-from mvsearch.targets.host.gpu_device import Device, Gpu, GpuState, Run
-from mvsearch.targets.host.gpu_network import inference, prepared_network, random_images
-from mvsearch.targets.host.gpu_options import GpuOptions, parse_options
-from mvsearch.targets.host.gpu_rates import expected_rates
-from mvsearch.targets.host.gpu_smi import HOT, installed_gpus, visible_gpus
-from mvsearch.targets.host.gpu_timing import GpuTimes, measure_on
+from mvsearch.targets.host.gpu.cuda import cuda_device, torch_build
+from mvsearch.targets.host.gpu.device import Device, Gpu, GpuState, Run
+from mvsearch.targets.host.gpu.network import inference, prepared_network, random_images
+from mvsearch.targets.host.gpu.options import GpuOptions, parse_options
+from mvsearch.targets.host.gpu.rates import expected_rates
+from mvsearch.targets.host.gpu.smi import HOT, installed_gpus, visible_gpus
+from mvsearch.targets.host.gpu.timing import GpuTimes, measure_on
 from mvsearch.targets.host.machine import Calibration, MachineTarget
 from mvsearch.targets.predictor.features import Rates
 from mvsearch.targets.record import LatencyRecord
@@ -115,7 +115,7 @@ class GpuTarget(MachineTarget):
         return Capability("available", f"networks run here on {self._gpu.name} with PyTorch")
 
     def expected_rates(self) -> Rates:
-        """See `gpu_rates`."""
+        """See `gpu.rates`."""
         return expected_rates(self.options)
 
     def prepare(self, spec: ArchSpec, resolution: int, folder: Path, seed: int = 0) -> Artifact:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from mvsearch.targets.host.gpu_device import Gpu, GpuState
+from mvsearch.targets.host.gpu.device import Gpu, GpuState
 
 TOOL = "nvidia-smi"
 TIMEOUT_S = 10.0

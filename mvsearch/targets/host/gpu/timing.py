@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, mean, median, stdev
 
 from mvsearch.errors import MeasureError
-from mvsearch.targets.host.gpu_device import Device, GpuState, Run
+from mvsearch.targets.host.gpu.device import Device, GpuState, Run
 from mvsearch.targets.host.timing import median_interval
 from mvsearch.targets.target import StopPolicy
 

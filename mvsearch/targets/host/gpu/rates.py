@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from mvsearch.costs import OP_KINDS
-from mvsearch.targets.host.gpu_options import GpuOptions
+from mvsearch.targets.host.gpu.options import GpuOptions
 from mvsearch.targets.predictor.features import KindRate, Rates
 
 FULL_AT = 4

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, cast
 
 from mvsearch.errors import TargetError
-from mvsearch.targets.host.gpu_device import MathSettings
+from mvsearch.targets.host.gpu.device import MathSettings
 
 Launch = Literal["graph", "eager"]
 Layout = Literal["channels_last", "contiguous"]

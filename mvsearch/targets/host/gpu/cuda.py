@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvsearch.errors import MeasureError
-from mvsearch.targets.host.gpu_device import Gpu, GpuState, MathSettings, Run
-from mvsearch.targets.host.gpu_smi import count_processes, read_state, visible_gpus
+from mvsearch.targets.host.gpu.device import Gpu, GpuState, MathSettings, Run
+from mvsearch.targets.host.gpu.smi import count_processes, read_state, visible_gpus
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from mvsearch.errors import ConversionError
 from mvsearch.spec.arch import ArchSpec
-from mvsearch.targets.host.gpu_device import Run
-from mvsearch.targets.host.gpu_options import GpuOptions
+from mvsearch.targets.host.gpu.device import Run
+from mvsearch.targets.host.gpu.options import GpuOptions
 
 if TYPE_CHECKING:
     import torch

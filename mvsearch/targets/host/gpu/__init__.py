@@ -1,0 +1,1 @@
+"""`gpu`: a CUDA device of this machine, measured with PyTorch."""

@@ -15,12 +15,13 @@ from mvsearch.errors import InputError
 from mvsearch.files import share
 
 if TYPE_CHECKING:
-    from mvsearch.targets.predictor.calibrated import OwnRow
     from mvsearch.targets.predictor.latency_model import LatencyModel
     from mvsearch.targets.predictor.validation import AnchorEffect
 
 FORMAT = 1
 KIND = "mvsearch calibration"
+WIDE = 1.25
+"""Intervals that own measurements widen by more than this are warned of."""
 STRANGE = 2.0
 """A measurement off what the others predict for it by more than this is warned of."""
 
@@ -67,6 +68,7 @@ class CalibrationReport:
         corrections: by block (`v1`, `v2`, `v3-v1`, ...), (factor before, factor after) of the family's correction.
         rows: one by one.
         warnings: e.g. a row far from the rest.
+        disagreement: the intervals are widened by this since the rows lie further apart than published ones do; at least 1.
     """
 
     target: str
@@ -84,6 +86,7 @@ class CalibrationReport:
     corrections: dict[str, tuple[float, float]]
     rows: tuple[CalibrationRow, ...]
     warnings: tuple[str, ...] = ()
+    disagreement: float = 1.0
 
 
 def calibrate(csv: Path, target: str, out: Path | None = None) -> CalibrationReport:
@@ -100,7 +103,7 @@ def calibrate(csv: Path, target: str, out: Path | None = None) -> CalibrationRep
         TargetError: the phone has no predictor.
     """
     from mvsearch.api.measured_csv import read_measured_csv
-    from mvsearch.targets.predictor.calibrated import OwnRow, effects_for, refit
+    from mvsearch.targets.predictor.calibrated import OwnRow, calibrated, effects_for
     from mvsearch.targets.predictor.phones import get_phone
     from mvsearch.targets.predictor.scores import mape
     from mvsearch.targets.predictor.shipped import shipped_model
@@ -112,10 +115,9 @@ def calibrate(csv: Path, target: str, out: Path | None = None) -> CalibrationRep
     content = _content(csv)
     measured = read_measured_csv(csv, content, shipped, phone)
     own = [OwnRow(f"{m.arch_id}@{m.resolution}", m.parts, m.ms) for m in measured]
-    found = refit(phone, own)
-    after = _left_out(phone, own)
+    found = calibrated(phone, own)
     rows, factors = [], []
-    for m, row, value in zip(measured, own, after, strict=True):
+    for m, row, value in zip(measured, own, found.left_out_ms or (None,), strict=True):
         before, now = shipped.predict(row.parts, target=phone), found.model.predict(row.parts, target=phone)
         assert before.high and now.low and now.high
         factors.append((math.log(before.high / before.value), math.log(now.high / now.value)))
@@ -136,7 +138,8 @@ def calibrate(csv: Path, target: str, out: Path | None = None) -> CalibrationRep
         level=shipped.level,
         corrections={b: (_factor(shipped, b), _factor(found.model, b)) for b in blocks},
         rows=tuple(rows),
-        warnings=_warnings(rows),
+        disagreement=found.disagreement,
+        warnings=_warnings(rows, found.disagreement),
     )
     if out is not None:
         _write(out, _to_json(found.model, report))
@@ -205,17 +208,6 @@ def _content(csv: Path) -> bytes:
         raise InputError(f"cannot read `{csv}`: {error.strerror}", "a CSV file with columns `network` and `ms`") from None
 
 
-def _left_out(phone: str, own: list[OwnRow]) -> list[float | None]:
-    """Each row predicted by a refit on the others."""
-    from mvsearch.targets.predictor.calibrated import refit
-
-    if len(own) == 1:
-        return [None]
-    return [
-        refit(phone, own[:i] + own[i + 1 :]).model.predict(row.parts, target=phone).value for i, row in enumerate(own)
-    ]  # fmt: skip
-
-
 def _expected(effects: tuple[AnchorEffect, ...], anchors: int) -> float:
     """Simulated error with so many anchors: on MobileViT, or on all families where that could not be simulated."""
     k = min(anchors, max(e.anchors for e in effects))
@@ -230,8 +222,10 @@ def _factor(model: LatencyModel, block: str) -> float:
     return math.exp(known.log_factor) if known else 1.0
 
 
-def _warnings(rows: list[CalibrationRow]) -> tuple[str, ...]:
+def _warnings(rows: list[CalibrationRow], disagreement: float) -> tuple[str, ...]:
     out = []
+    if disagreement > WIDE:
+        out.append(f"the measurements lie further apart than published ones do: intervals are {disagreement:.1f} times as wide")
     for r in rows:
         if r.after_ms and not 1 / STRANGE <= r.measured_ms / r.after_ms <= STRANGE:
             out.append(

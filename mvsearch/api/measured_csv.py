@@ -78,7 +78,8 @@ def read_measured_csv(path: Path, content: bytes, model: LatencyModel, target: s
     protocols: dict[str, int] = {}
     for line, cells in lines[1:]:
         if len(cells) != len(columns):
-            faults.append(f"line {line}: {len(cells)} values for {len(columns)} columns")
+            hint = "; a name that holds commas goes in quotes" if len(cells) > len(columns) else ""
+            faults.append(f"line {line}: {len(cells)} values for {len(columns)} columns{hint}")
             continue
         cell = {c: v.strip() for c, v in zip(columns, cells, strict=True)}
         row, row_faults = _row(line, cell, path.parent, model, target)

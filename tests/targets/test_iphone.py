@@ -175,20 +175,18 @@ def test_heirs_and_mixtures() -> None:
     assert factor(v1) == pytest.approx(factor(network("mobilevitv2_1.0")))
 
 
-def test_a_thousand_predictions(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_thousand_predictions() -> None:
+    """Well under a second of CPU; the first time, operations are listed as well (`benchmarks/latency_prediction.py`)."""
     specs = [
         _with_stage(spec, 3, channels=8 * c) for spec in published_networks().values() for c in range(8, 56)
     ][:1000]  # fmt: skip
-    start = time.perf_counter()
-    for spec in specs:
-        PHONE.predict(spec, 256)
-    cold = time.perf_counter()
-    for spec in specs:
-        PHONE.predict(spec, 256)
-    warm = time.perf_counter()
-    with capsys.disabled():
-        print(f"\n{len(specs)} predictions: {1e3 * (cold - start):.0f} us each at first, {1e3 * (warm - cold):.0f} us again")
-    assert warm - cold < 2
+    times = []
+    for _ in range(2):
+        start = time.process_time()
+        for spec in specs:
+            PHONE.predict(spec, 256)
+        times.append(time.process_time() - start)
+    assert times[0] < 2 and times[1] < 0.5
 
 
 def test_rank_correlations() -> None:

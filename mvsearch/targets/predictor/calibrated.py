@@ -26,6 +26,8 @@ from mvsearch.targets.predictor.study import FAMILY_OF_BODY, FAMILY_WEIGHT
 from mvsearch.targets.predictor.validation import AnchorEffect
 
 OWN = "own measurements"
+TRUST = 4
+"""Measurements that the simulated interval weighs as much as, against how far own ones lie apart."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,52 @@ class Refit:
 
     model: LatencyModel
     scale: float
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A refit to all measurements, and what refits to all but one said of that one.
+
+    Attributes:
+        model: the predictor, its intervals widened by `disagreement`.
+        scale: of whoever measured, over the reference protocol.
+        left_out_ms: every row predicted from the others; empty for a single row.
+        disagreement: how much further the rows lie from these than simulated; at least 1.
+    """
+
+    model: LatencyModel
+    scale: float
+    left_out_ms: tuple[float, ...]
+    disagreement: float
+
+
+def calibrated(phone: str, own: Sequence[OwnRow]) -> Calibrated:
+    """Refit to at least one measurement, each left out once to see how well they agree.
+
+    Raises:
+        TargetError: the phone has no predictor.
+    """
+    found = refit(phone, own)
+    if len(own) == 1:
+        return Calibrated(found.model, found.scale, (), 1.0)
+    left_out = [refit(phone, [*own[:i], *own[i + 1 :]]).model.predict(r.parts, target=phone) for i, r in enumerate(own)]
+    z = NormalDist().inv_cdf((1 + found.model.level) / 2)
+    surprise = 0.0
+    for row, m in zip(own, left_out, strict=True):
+        assert m.high is not None
+        surprise += (z * math.log(m.value / row.ms) / math.log(m.high / m.value)) ** 2
+    # Posterior mean of the variance over the simulated one, which counts as so many measurements.
+    disagreement = math.sqrt(max(1.0, (TRUST + surprise) / (TRUST + len(own))))
+    return Calibrated(_widened(found.model, disagreement), found.scale, tuple(m.value for m in left_out), disagreement)
+
+
+def _widened(model: LatencyModel, factor: float) -> LatencyModel:
+    corrections = {
+        b: c if c.half_width is None else replace(c, half_width=c.half_width * factor) for b, c in model.corrections.items()
+    }
+    return replace(
+        model, corrections=corrections, half_width=model.half_width * factor, heir_half_width=model.heir_half_width * factor
+    )
 
 
 def refit(phone: str, own: Sequence[OwnRow]) -> Refit:

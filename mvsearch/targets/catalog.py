@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from mvsearch.errors import TargetError
+from mvsearch.targets.coreml.mac import MacTarget
 from mvsearch.targets.coreml.phone import phone_target
 from mvsearch.targets.host.cpu import CpuTarget
+from mvsearch.targets.host.gpu.target import GpuTarget
 from mvsearch.targets.target import Target
 
 _TARGETS: dict[str, Callable[[Mapping[str, str]], Target]] = {
-    "iphone12": lambda options: phone_target("iphone12", options),
+    "iphone12": partial(phone_target, "iphone12"),
+    "iphone13": partial(phone_target, "iphone13"),
+    "iphone14": partial(phone_target, "iphone14"),
+    "mac": MacTarget,
+    "gpu": GpuTarget,
     "cpu": CpuTarget,
 }
 

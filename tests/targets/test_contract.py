@@ -24,6 +24,8 @@ from mvsearch.targets import (
     target_names,
 )
 from mvsearch.targets.host.machine import Calibration, MachineTarget, calibrate_here, fit_machine
+from mvsearch.targets.predictor.phones import PHONES
+from mvsearch.targets.predictor.shipped import phone_names
 
 NETWORKS = tuple(published_networks().values())
 NAMES = (*target_names(), "cpu@runtime=openvino")
@@ -55,6 +57,12 @@ def machine_target(request: pytest.FixtureRequest) -> MachineTarget:
     return found
 
 
+@pytest.fixture(params=[n for n in NAMES if n not in PHONES or n in phone_names()], scope="module")
+def predictor(request: pytest.FixtureRequest) -> Target:
+    """Every target that predicts."""
+    return ready(request.param)
+
+
 def require_available(target: Target) -> None:
     capability = target.capability()
     if capability.status != "available":
@@ -77,10 +85,10 @@ def test_a_name_leads_to_one_identity(target: Target) -> None:
     assert again.spec == target.spec and again.spec.key == target.spec.key and hash(again.spec) == hash(target.spec)
 
 
-def test_workers_get_a_copy_that_predicts_the_same(target: Target) -> None:
-    copy = pickle.loads(pickle.dumps(target))
-    assert copy.spec == target.spec
-    assert copy.predict(NETWORKS[0], 256) == target.predict(NETWORKS[0], 256)
+def test_workers_get_a_copy_that_predicts_the_same(predictor: Target) -> None:
+    copy = pickle.loads(pickle.dumps(predictor))
+    assert copy.spec == predictor.spec
+    assert copy.predict(NETWORKS[0], 256) == predictor.predict(NETWORKS[0], 256)
 
 
 def test_no_two_targets_share_an_identity() -> None:
@@ -95,17 +103,25 @@ def test_unknown_options_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("spec", NETWORKS, ids=list(published_networks()))
-def test_predictions_are_labelled_and_bracketed(target: Target, spec) -> None:
-    m = target.predict(spec, 256)
+def test_predictions_are_labelled_and_bracketed(predictor: Target, spec) -> None:
+    m = predictor.predict(spec, 256)
     assert (m.metric, m.unit, m.kind, m.scale, m.level) == ("latency", "ms", "predicted", "log", 0.9)
     assert m.low is not None and m.high is not None and 0 < m.low < m.value < m.high
-    assert m.target == target.name and m.basis and m.protocol and m.n > 0
-    assert m == target.predict(spec, 256)
+    assert m.target == predictor.name and m.basis and m.protocol and m.n > 0
+    assert m == predictor.predict(spec, 256)
 
 
-def test_a_larger_image_takes_longer(target: Target) -> None:
+def test_a_larger_image_takes_longer(predictor: Target) -> None:
     spec = network("mobilevit_xs")
-    assert target.predict(spec, 192).value < target.predict(spec, 256).value < target.predict(spec, 384).value
+    small, usual, large = (predictor.predict(spec, side).value for side in (192, 256, 384))
+    assert small < usual < large
+
+
+@pytest.mark.parametrize("name", sorted(set(PHONES) - set(phone_names())))
+def test_a_phone_without_evidence_does_not_predict(name: str) -> None:
+    with pytest.raises(TargetError, match="do not suffice") as error:
+        get_target(name).predict(NETWORKS[0], 256)
+    assert "`iphone12`" in error.value.hint
 
 
 def test_what_cannot_be_measured_here_is_refused_with_what_to_do(target: Target) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mvsearch.costs import PART_CACHE, Part
+from mvsearch.costs.op import Shape
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.targets.predictor.features import distinct_ops
 from mvsearch.targets.predictor.latency_model import body_of
@@ -124,9 +125,13 @@ def fallback_risks(spec: ArchSpec, parts: Sequence[Part], phone: str = "") -> tu
 
 @lru_cache(maxsize=PART_CACHE)
 def _part_risks(part: Part, phone: str) -> frozenset[str]:
-    ops = [op for op, _ in distinct_ops(part)]
-    shapes = {shape for op in ops for shape in op.inputs + op.outputs}
-    facts = Facts(frozenset(op.kind for op in ops), max(map(max, shapes)), max(map(len, shapes)))
+    kinds: set[str] = set()
+    shapes: set[Shape] = set()
+    for op, _ in distinct_ops(part):
+        kinds.add(op.kind)
+        shapes.update(op.inputs)
+        shapes.update(op.outputs)
+    facts = Facts(frozenset(kinds), max(map(max, shapes)), max(map(len, shapes)))
     body = body_of(part.block)
     return frozenset(r.name for r in rules(phone) if (r.part and r.part(facts)) or (r.body and r.body == body))
 

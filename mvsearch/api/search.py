@@ -225,7 +225,7 @@ class _Run:
             for note in record["notes"]:
                 self.listener.stage(note)
             if queue:
-                queue.close_jobs()
+                queue.end()
             if not verified.members:
                 raise self._nothing_left(verified, folder)
             winner = choose(verified.members, goals).evaluation

@@ -179,21 +179,20 @@ class MeasureQueue:
             assert entry.outcome is not None
             yield entry.job, entry.outcome
 
+    def end(self) -> None:
+        """From now on workers that ask are told that it is over; what they are at is still taken."""
+        with self._state.changed:
+            self._state.closed = True
+
     def close(self) -> None:
-        """Tell the workers that it is over, for a moment, and stop listening."""
-        state, end = self._state, self.clock() + GOODBYE_S
+        """Stop listening. After `end`, workers get a moment to hear it; else they wait for the search to be resumed."""
+        state, last = self._state, self.clock() + GOODBYE_S
         with state.changed:
-            state.closed = True
-            while self._workers() and (left := end - self.clock()) > 0:
+            while state.closed and self._workers() and (left := last - self.clock()) > 0:
                 state.changed.wait(left)
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-    def close_jobs(self) -> None:
-        """From now on workers that ask are told that it is over; what they are at is still taken."""
-        with self._state.changed:
-            self._state.closed = True
 
     def _workers(self) -> list[str]:
         return [w for w, seen in self._state.seen.items() if self.clock() - seen <= self.lease_s]

@@ -33,7 +33,7 @@ def _larger(spec: ArchSpec, index: int) -> list[ArchSpec]:
     """The network with one knob of one stage turned up, each knob in turn."""
     stage = spec.stages[index]
     if isinstance(stage, InvertedResidualStage):
-        changes = [{"num_blocks": stage.num_blocks + 1}, {"expansion": stage.expansion + 1}]
+        changes = [{"num_blocks": stage.num_blocks + 1}, {"expansion": 2 * stage.expansion + 1}]
     else:
         changes = [{"depth": stage.depth + 1}, {"ffn_ratio": stage.ffn_ratio + 1}, {"dim": 2 * stage.dim}]
     return [replace(spec, stages=(*spec.stages[:index], replace(stage, **c), *spec.stages[index + 1 :])) for c in changes]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mvsearch.targets.predictor.latency_model import LatencyModel
     from mvsearch.targets.predictor.validation import AnchorEffect
 
+__all__ = ["CalibrationReport", "CalibrationRow", "calibrate", "load_calibration"]
+
 FORMAT = 1
 KIND = "mvsearch calibration"
 WIDE = 1.25

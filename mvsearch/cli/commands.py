@@ -51,6 +51,13 @@ def run(
     workers: Annotated[int | None, typer.Option("--workers", help="Ray workers; one per core by default.")] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="Evaluate in this process, without Ray.")] = False,
     address: Annotated[str | None, typer.Option("--address", help="A running Ray cluster.")] = None,
+    queue: Annotated[
+        str | None,
+        typer.Option("--queue", help="HOST:PORT to give out measurements on, to `mvsearch measure http://HOST:PORT`."),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="File of `mvsearch calibrate`: predict by your own measurements.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Run folder; reports/BUDGET-TARGET-TIME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
@@ -72,7 +79,8 @@ def run(
     try:
         result = search(
             budget, target, space=space, trials=trials, time_limit=limit, seed=seed, confidence=confidence,
-            resolution=resolution, workers=workers, in_process=in_process, address=address, out=folder, resume=resume,
+            resolution=resolution, workers=workers, in_process=in_process, address=address, queue=queue,
+            calibration=calibration, out=folder, resume=resume,
             command=shlex.join(["mvsearch", *sys.argv[1:]]), listener=listener,
         )  # fmt: skip
     except KeyboardInterrupt:

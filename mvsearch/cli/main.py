@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from mvsearch.cli import commands
+from mvsearch.cli import commands, latency
 from mvsearch.cli.output import print_error
 
 app = typer.Typer(
@@ -21,7 +21,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback()(commands.root)
-for command in (commands.run, commands.describe, commands.report, commands.spaces, commands.targets, commands.networks):
+for command in (
+    commands.run, commands.describe, commands.report, latency.measure, latency.calibrate, latency.validate,
+    commands.spaces, commands.targets, commands.networks,
+):  # fmt: skip
     app.command()(command)
 
 INTERRUPTED = 130

@@ -159,8 +159,8 @@ class _Trace:
         """GroupNorm with one group; Core ML has no such operation and receives its pieces.
 
         The last piece is a reshape, which merges with one that follows: its shape is `out`. Scale and
-        shift are two more element-wise operations once they are trained; at their initial 1 and 0 the
-        converter drops them. They are left out here, as in the programs that the latency predictor is
+        shift are one more operation (`batch_norm`) once they are trained; at their initial 1 and 0 the
+        converter drops it. It is left out here, as in the programs that the latency predictor is
         fitted on, and their numbers are counted as weights.
         """
         wide, one = (1, *x), (1,) * (len(x) + 1)

@@ -20,7 +20,7 @@ from mvsearch.report.words import plural
 from mvsearch.targets.predictor.validation import HeldOutRow, PhoneValidation, SummaryRow
 
 if TYPE_CHECKING:
-    from mvsearch.api.calibrate import CalibrationReport
+    from mvsearch.targets.predictor.calibration import CalibrationReport
 
 SCHEMES = {"leave-family-out": "a family at a time", "leave-network-out": "a network at a time"}
 NUM_WORST = 8
@@ -44,7 +44,7 @@ def render_validation(found: PhoneValidation) -> RenderableType:
     if found.anchors:
         parts.append(_titled("What own measurements do (simulated on published families and laboratories)", _anchors(found)))
     if found.ratios:
-        parts.append(_titled("One network over another, both held out", _ratios(found)))
+        parts.append(_titled("One network over another", _ratios(found)))
     parts.append(_titled("Largest errors, family held out", _worst(found.worst[:NUM_WORST])))
     off = [r for r in found.unused if r.off_neural_engine]
     if off:
@@ -126,9 +126,12 @@ def _anchors(found: PhoneValidation) -> Table:
 
 
 def _ratios(found: PhoneValidation) -> Table:
-    table = _table(("networks", False), ("predicted", True), ("published", True))
+    table = _table(
+        ("networks", False), ("predicted,\nboth held out", True), ("predicted,\nshipped fit", True), ("published", True)
+    )
     for r in found.ratios:
-        table.add_row(r.name, f"{r.predicted:.2f}", "" if r.published is None else f"{r.published:.2f}")
+        published = "" if r.published is None else f"{r.published:.2f}"
+        table.add_row(r.name, f"{r.predicted:.2f}", f"{r.fitted:.2f}", published)
     return table
 
 

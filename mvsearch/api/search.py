@@ -135,6 +135,7 @@ def _settings(
     from mvsearch.costs import image_size
     from mvsearch.spec.space_file import load_space
     from mvsearch.targets import get_target
+    from mvsearch.targets.host.machine import MachineTarget
 
     budgets = parse_budgets([budget] if isinstance(budget, str) else budget)
     found = get_target(target)
@@ -148,6 +149,9 @@ def _settings(
     if seed < 0:
         raise InputError(f"`--seed` is `{seed}`", "an integer of at least 0")
     size = image_size(loaded.resolution if resolution is None else resolution)[0]
+    if not isinstance(found, MachineTarget):
+        # A target that predicts nothing is refused before a folder is made; this machine's are calibrated later.
+        found.predict(next(iter(published_networks().values())), size)
     own = hash_of(calibration) if calibration else ""
     return RunSettings(budgets, target, space, loaded.content_hash, trials, seed, size, confidence, own), loaded
 

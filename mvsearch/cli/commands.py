@@ -15,6 +15,7 @@ from mvsearch.errors import InputError
 from mvsearch.spec import defaults
 
 BUDGET_HELP = "Upper limits: `2M-params`, `600M-macs`, `1.2G-flops`, `5ms`, `4MB`; repeatable, or separated by commas."
+CALIBRATION_HELP = "File of `mvsearch calibrate`: predict by your own measurements."
 
 
 def _print_version(wanted: bool) -> None:
@@ -55,9 +56,7 @@ def run(
         str | None,
         typer.Option("--queue", help="HOST:PORT to give out measurements on, to `mvsearch measure http://HOST:PORT`."),
     ] = None,
-    calibration: Annotated[
-        Path | None, typer.Option("--calibration", help="File of `mvsearch calibrate`: predict by your own measurements.")
-    ] = None,
+    calibration: Annotated[Path | None, typer.Option("--calibration", help=CALIBRATION_HELP)] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Run folder; reports/BUDGET-TARGET-TIME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
@@ -99,12 +98,13 @@ def describe(
     network: Annotated[str, typer.Argument(help="A published name, a JSON file, or a library entry's folder.")],
     target: Annotated[str, typer.Option("--target", "-t", help="Device for the latency.")] = "iphone12",
     resolution: Annotated[int | None, typer.Option("--resolution", help="Image side in pixels; 256 by default.")] = None,
+    calibration: Annotated[Path | None, typer.Option("--calibration", help=CALIBRATION_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Show one network: its costs, predicted latency and estimated top-1, and where they go."""
     from mvsearch.api import describe as describe_network
 
-    found = describe_network(network, target, resolution)
+    found = describe_network(network, target, resolution, calibration)
     if as_json:
         print(json.dumps(_json(found), indent=2))
         return

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mvsearch.search.folder import machine
 from mvsearch.spec.published import network
-from mvsearch.targets import Artifact, LatencyRecord, get_target
+from mvsearch.targets import Artifact, LatencyRecord, get_target, take
 from mvsearch.targets.cache import CACHE_VARIABLE
 from mvsearch.targets.host.cpu import CpuTarget
 
@@ -32,7 +32,7 @@ def busy() -> None:
 
 def measure_here(target: str, path: Path, resolution: int) -> None:
     """One measurement in this process, as JSON on stdout."""
-    record = get_target(target).measure(Artifact("benchmark", resolution, path=path))
+    record = take(get_target(target), Artifact("benchmark", resolution, path=path))
     print(json.dumps(record.to_json()))
 
 

@@ -28,11 +28,13 @@ class FakeCpu:
 
     Attributes:
         alone_ms: what the reference takes when it is timed alone.
-        now_ms: what it takes beside a network.
+        now_ms: what it takes beside a network at its fastest.
+        paired: what pairs give otherwise.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.alone_ms, self.now_ms, self.timed_alone, self.second = 20.0, 20.0, 0, 0
+        self.paired = PAIRED
         monkeypatch.setenv(CACHE_VARIABLE, str(folder))
         for name in ("onnx_runtime", "openvino"):
             runtime = getattr(cpu_module, name)
@@ -41,7 +43,7 @@ class FakeCpu:
             monkeypatch.setattr(runtime, "runner", lambda model: lambda: None)
         monkeypatch.setattr(cpu_module, "_reference_run", lambda runtime: lambda: None)
         monkeypatch.setattr(cpu_module, "measure_alone", self.measure_alone)
-        monkeypatch.setattr(cpu_module, "measure_paired", lambda *args: replace(PAIRED, seen_s=self.now_ms / 1e3))
+        monkeypatch.setattr(cpu_module, "measure_paired", lambda *args: replace(self.paired, seen_s=self.now_ms / 1e3))
         monkeypatch.setattr(cpu_module, "_now", self.now)
         self.artifact = Artifact("a@256/onnx", 256, network("mobilevit_xs"), folder / "a.onnx")
         assert self.artifact.path is not None
@@ -93,6 +95,15 @@ def test_a_reference_that_runs_faster_than_stored_is_told(fake: FakeCpu, now_ms:
     assert len(flags) == flagged
     if flagged:
         assert flags[0].startswith(f"reference: stored 20 ms, now {now_ms:.3g} ms")
+
+
+@pytest.mark.parametrize(("beside_ms", "flagged"), [(20.0, False), (24.0, False), (26.0, True), (40.0, True)])
+def test_a_machine_that_is_held_back_is_told(fake: FakeCpu, beside_ms: float, flagged: bool) -> None:
+    fake.paired = replace(PAIRED, reference_s=(beside_ms / 1e3,) * 2)
+    flags = CpuTarget().measure(fake.artifact).flags
+    assert len(flags) == flagged
+    if flagged:
+        assert flags[0].startswith(f"reference: stored 20 ms, now {beside_ms:.3g} ms; ratios move")
 
 
 def test_timed_anew_on_demand_and_records_on_the_old_scale_no_longer_count(fake: FakeCpu) -> None:

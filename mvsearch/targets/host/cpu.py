@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from statistics import median
 from typing import Protocol
 
 from mvsearch.costs import OP_KINDS
@@ -35,6 +36,10 @@ REFERENCE = "mobilevit_xxs"
 """Every measurement takes turns with this network at 256 pixels."""
 REFERENCE_TOLERANCE = 0.05
 """Share by which the reference may be faster than the stored one, or stored ones may differ, without a word."""
+
+SLOW = 1.25
+"""The reference over the stored one from which ratios are doubted: where a host's neighbours take half of the processor's
+speed, which CPU time does not show, ratios moved by 2 to 4 %."""
 
 
 class Runtime(Protocol):
@@ -243,6 +248,9 @@ class CpuTarget(MachineTarget):
         now = 1e3 * times.seen_s
         if now * (1 + REFERENCE_TOLERANCE) < scale:
             flags.append(f"reference: stored {scale:.3g} ms, now {now:.3g} ms; the machine was slower when it was taken")
+        beside = 1e3 * median(times.reference_s)
+        if beside > SLOW * scale:
+            flags.append(f"reference: stored {scale:.3g} ms, now {beside:.3g} ms; ratios move on a slowed machine")
         then = self.calibration.reference_ms if self.calibration else scale
         if abs(math.log(then / scale)) > math.log(1 + REFERENCE_TOLERANCE):
             flags.append(f"reference: {then:.3g} ms in the calibration that predictions come from, {scale:.3g} ms here")

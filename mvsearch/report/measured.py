@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -48,31 +49,49 @@ def _json(measured: Measured) -> dict[str, Any]:
 
 def render_measured(found: MeasureResult) -> RenderableType:
     """One row per network: measured with its interval, predicted with its, and how the two agree."""
+    with_predicted = any(m.predicted for m in found.members)
+    columns = ["measured\nms", "interval", "runs", "p90\nms"]
+    columns += ["predicted\nms", "its interval", "measured /\npredicted"] if with_predicted else []
     table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, header_style="", show_edge=False)
-    for title, is_number in (
-        ("network", False), ("measured\nms", True), ("interval", True), ("runs", True), ("p90\nms", True),
-        ("predicted\nms", True), ("its interval", True), ("measured /\npredicted", True), ("", False),
-    ):  # fmt: skip
-        table.add_column(title, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
+    table.add_column("network", overflow="fold", min_width=12)
+    for title in columns:
+        table.add_column(title, justify="right", no_wrap=True)
     for m in found.members:
-        table.add_row(*_cells(m))
+        table.add_row(*_cells(m)[: len(columns) + 1])
     measured = [m for m in found.members if m.record]
     title = f"{plural(len(measured), 'network')} measured on {found.target}"
-    notes = [*_agreement(measured), *_circumstances(measured), *found.notes]
+    notes = [*_agreement(measured), *_circumstances(measured), *_remarks(found.members), *found.notes]
     return Group(Text(title, style="bold"), table, *(Padding(Text(n), (0, 1)) for n in notes))
 
 
 def _cells(m: Measured) -> list[str]:
     p, r = m.predicted, m.record
-    predicted = ["", ""]
+    cells = [m.name, "none", "", "", ""]
+    if r:
+        cells = [m.name, f"{r.value_ms:.2f}", f"{r.low_ms:.2f} to {r.high_ms:.2f}", f"{r.n:,}", f"{r.p90_ms:.2f}"]
     if p and p.low is not None and p.high is not None:
-        predicted = [f"{p.value:.2f}", f"{p.low:.2f} to {p.high:.2f}"]
-    if isinstance(m.outcome, MeasureFailure):
-        return [m.name, "none", "", "", "", *predicted, "", f"{m.outcome.kind}: {m.outcome.message}"]
-    assert r is not None
-    ratio = f"{r.value_ms / p.value:.2f}" if p else ""
-    interval = f"{r.low_ms:.2f} to {r.high_ms:.2f}"
-    return [m.name, f"{r.value_ms:.2f}", interval, f"{r.n:,}", f"{r.p90_ms:.2f}", *predicted, ratio, "; ".join(r.flags)]
+        cells += [f"{p.value:.2f}", f"{p.low:.2f} to {p.high:.2f}", f"{r.value_ms / p.value:.2f}" if r else ""]
+    return cells
+
+
+def _remarks(members: Sequence[Measured]) -> list[str]:
+    """Failures and flags; those of one kind together, told by the example of the first."""
+    about: dict[str, list[tuple[str, str]]] = {}
+    for m in members:
+        if isinstance(m.outcome, MeasureFailure):
+            texts: tuple[str, ...] = (f"not measured, {m.outcome.kind}: {m.outcome.message}",)
+        else:
+            texts = m.outcome.flags
+        for text in texts:
+            kind, _, rest = text.partition(": ")
+            about.setdefault(kind, []).append((m.name, rest))
+    return [f"{kind} ({_few([name for name, _ in found], len(members))}): {found[0][1]}" for kind, found in about.items()]
+
+
+def _few(names: list[str], total: int) -> str:
+    if len(names) == total > 1:
+        return "all"
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _agreement(measured: list[Measured]) -> list[str]:

@@ -21,6 +21,7 @@ HEAVY = {
     "coremltools",
     "onnxruntime",
     "onnx",
+    "openvino",
     "matplotlib",
     "fvcore",
     "scipy",

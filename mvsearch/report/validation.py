@@ -83,7 +83,7 @@ def _summary(rows: Iterable[SummaryRow], level: float) -> Table:
     table.padding = (0, 1, 0, 0)
     last = ""
     for r in rows:
-        group = f"{SCHEMES[r.scheme]}: {r.subset}"
+        group = r.subset if ": " in r.subset else f"{SCHEMES[r.scheme]}: {r.subset}"
         if group != last:
             if last:
                 table.add_section()

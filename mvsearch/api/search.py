@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mvsearch.targets import Target
 
 
-LARGE_BYTES = 50 * 2**20
+LARGE_BYTES = 100 * 10**6
 """Packages of a run that take more are mentioned."""
 
 

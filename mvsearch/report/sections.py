@@ -219,7 +219,8 @@ def _struck(view: RunView) -> str:
         for e in view.struck
     )
     return f"""<h2>Struck off</h2>
-<p class="small">Members of the front that failed when they were built, run or converted; the next ones took their places.</p>
+<p class="small">Members of the front that failed when they were built, run, converted or loaded by the target; the next
+ones took their places.</p>
 <div class="scroll"><table><thead><tr>
 <th class="first text">network</th><th class="text">reached</th><th class="text">failure</th>
 <th class="text">reason</th></tr></thead><tbody>{rows}</tbody></table></div>"""
@@ -240,6 +241,7 @@ def run_section(view: RunView) -> str:
         ("seed, resolution", f"{s.seed}, {s.resolution} px"),
         ("proposed", f"{c.proposed:,}: {c.over_budget:,} over the budget by their exact costs, {c.duplicates:,} seen before"),
         ("evaluated", f"{c.evaluated:,}: {c.feasible:,} feasible, {c.failed:,} failed"),
+        *([("notes", escape("; ".join(view.notes)))] if view.notes else []),
         ("machine", escape(f"{view.machine}; {view.seconds:.0f} s")),
         ("versions", escape(", ".join(f"{name} {version}" for name, version in view.versions))),
     ]

@@ -107,6 +107,7 @@ def test_brought_to_the_phone_a_run_is_measured_winner_first(run, fake):
     assert {r["latency_ms_kind"] for r in after.values()} == {"measured"}
     assert {r["rung"] for r in after.values()} == {"measured"}
     assert "measured on fakephone" in (run / "report.html").read_text()
+    assert "were measured on `fakephone` after the search" in (run / "report.html").read_text()
     assert "were measured on `fakephone` after the search" in json.loads((run / "run.json").read_text())["notes"][-1]
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from math import log2
 from typing import NamedTuple
 
-from mvsearch.costs import PART_CACHE, Part, lower
+from mvsearch.costs import PART_CACHE, SEGMENT_CACHE, Part, Segment, lower
 from mvsearch.costs.op import WEIGHTED_KINDS
 from mvsearch.spec.arch import (
     SWITCHES,
@@ -34,12 +34,23 @@ class Size(NamedTuple):
 @lru_cache(maxsize=PART_CACHE)
 def part_size(part: Part) -> Size:
     """Size of one stem, stage or head."""
-    weighted = [op for op in part.ops if op.kind in WEIGHTED_KINDS]
+    sizes = [(_segment_size(segment), times) for segment, times in part.segments]
     return Size(
-        params=sum(op.params for op in part.ops),
-        macs=sum(op.macs for op in weighted),
-        activations=sum(op.elements_out for op in weighted),
+        params=sum([times * s.params for s, times in sizes]),
+        macs=sum([times * s.macs for s, times in sizes]),
+        activations=sum([times * s.activations for s, times in sizes]),
     )
+
+
+@lru_cache(maxsize=SEGMENT_CACHE)
+def _segment_size(segment: Segment) -> Size:
+    params = macs = activations = 0
+    for kind, op_macs, op_params, _, _, _, written in segment.sizes:
+        params += op_params
+        if kind in WEIGHTED_KINDS:
+            macs += op_macs
+            activations += written
+    return Size(params, macs, activations)
 
 
 def part_sizes(spec: ArchSpec) -> list[Size]:

@@ -1,17 +1,19 @@
 """Closed-form costs: `ArchSpec` -> operations -> parameters, MACs, activations, bytes. No torch."""
 
 from mvsearch.costs.count import Costs, count, part_costs, total
-from mvsearch.costs.lowering import PART_CACHE, Part, Resolution, image_size, lower
+from mvsearch.costs.lowering import PART_CACHE, SEGMENT_CACHE, Part, Resolution, Segment, image_size, lower
 from mvsearch.costs.op import OP_KINDS, Op, OpKind, Shape
 
 __all__ = [
     "OP_KINDS",
     "PART_CACHE",
+    "SEGMENT_CACHE",
     "Costs",
     "Op",
     "OpKind",
     "Part",
     "Resolution",
+    "Segment",
     "Shape",
     "count",
     "image_size",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
-from mvsearch.costs.lowering import PART_CACHE, Part, Resolution, lower
+from mvsearch.costs.lowering import PART_CACHE, SEGMENT_CACHE, Part, Resolution, Segment, lower
 from mvsearch.costs.op import BYTES_PER_ELEMENT, WEIGHTED_KINDS
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Measurement
@@ -69,12 +70,34 @@ def total(parts: Iterable[Part]) -> Costs:
 def part_costs(part: Part) -> Costs:
     """Costs of one stem, stage or head."""
     params = macs = activations = weights = peak = 0
-    for op in part.ops:
-        elements_out = op.elements_out
-        params += op.params
-        macs += op.macs
-        weights += op.weights
-        if op.kind in WEIGHTED_KINDS:
-            activations += elements_out
-        peak = max(peak, op.elements_in + elements_out + op.held)
+    for segment, times in part.segments:
+        one = _segment_totals(segment)
+        params += times * one.params
+        macs += times * one.macs
+        activations += times * one.activations
+        weights += times * one.weights
+        peak = max(peak, one.peak)
     return Costs(params, macs, activations, BYTES_PER_ELEMENT * weights, BYTES_PER_ELEMENT * peak)
+
+
+class _Totals(NamedTuple):
+    """`peak`: elements alive while the hungriest operation runs."""
+
+    params: int
+    macs: int
+    activations: int
+    weights: int
+    peak: int
+
+
+@lru_cache(maxsize=SEGMENT_CACHE)
+def _segment_totals(segment: Segment) -> _Totals:
+    params = macs = activations = weights = peak = 0
+    for kind, op_macs, op_params, op_weights, held, read, written in segment.sizes:
+        params += op_params
+        macs += op_macs
+        weights += op_weights
+        if kind in WEIGHTED_KINDS:
+            activations += written
+        peak = max(peak, read + written + held)
+    return _Totals(params, macs, activations, weights, peak)

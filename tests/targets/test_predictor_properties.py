@@ -127,6 +127,6 @@ def test_separable_attention_is_a_risk_on_the_phone_on_which_it_was_seen() -> No
 def test_more_axes_than_the_neural_engine_takes() -> None:
     spec = network("mobilevit_xxs")
     parts = lower(spec, 256)
-    op = parts[0].ops[0]
-    deep = Part("odd", "mv2", (op._replace(outputs=((1, 2, 2, 2, 2, 2),)),), (1,))
+    segment = replace(parts[0].segments[0][0], highest_rank=6)
+    deep = Part("odd", "mv2", ((segment, 1),), (1,))
     assert fallback_risks(spec, (*parts, deep)) == ("ane-fallback-risk: rank",)

@@ -8,13 +8,11 @@ each kind's bound time and overhead, and nothing else.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from math import prod
+from functools import cached_property
 
-from mvsearch.costs import OP_KINDS, Op, Part
+from mvsearch.costs import OP_KINDS, Op, Part, Segment
 
 OpCost = tuple[str, int, int, int]
 """(kind, MACs, bytes of activations read and written, bytes of weights), bytes at float16."""
@@ -86,14 +84,20 @@ class Rates:
 
     def part_ms(self, part: Part) -> float:
         """Time of a part's operations, in ms."""
+        return sum([times * self.segment_ms(segment) for segment, times in part.segments])
+
+    def segment_ms(self, segment: Segment) -> float:
+        """Time of a segment's operations, in ms."""
         per_kind = self._per_kind
         total = 0.0
-        for op, repeats in distinct_ops(part):
-            per_mac, per_element, per_weight, overhead = per_kind[op.kind]
-            elements = sum(map(prod, op.inputs)) + sum(map(prod, op.outputs))
-            macs, num_bytes, weights = op.macs * per_mac, elements * per_element, op.weights * per_weight
-            bound = num_bytes if num_bytes > macs else macs
-            total += repeats * (overhead + (bound if bound > weights else weights))
+        for kind, macs, _, weights, _, read, written in segment.sizes:
+            per_mac, per_element, per_weight, overhead = per_kind[kind]
+            bound = (read + written) * per_element
+            if macs and macs * per_mac > bound:
+                bound = macs * per_mac
+            if weights and weights * per_weight > bound:
+                bound = weights * per_weight
+            total += overhead + bound
         return total
 
     @cached_property
@@ -108,14 +112,6 @@ class Rates:
             )
             for kind, r in self.kinds.items()
         }
-
-
-@lru_cache(maxsize=64)  # for the callers that ask about the same part one after the other
-def distinct_ops(part: Part) -> tuple[tuple[Op, int], ...]:
-    """A part's operations, each object once with how often it occurs (alike transformer layers share theirs)."""
-    counts = Counter(map(id, part.ops))
-    by_id = {id(op): op for op in part.ops}
-    return tuple((by_id[key], n) for key, n in counts.items())
 
 
 def op_cost(op: Op) -> OpCost:

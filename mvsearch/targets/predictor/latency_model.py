@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from mvsearch.costs import Part
+from mvsearch.costs import Part, Segment
 from mvsearch.spec.record import Measurement
 from mvsearch.targets.predictor.features import KindRate, Rates
 
@@ -69,10 +69,11 @@ class LatencyModel:
     def __post_init__(self) -> None:
         # Weak: a part that the lowering forgets is forgotten here too.
         object.__setattr__(self, "_parts", WeakKeyDictionary())
+        object.__setattr__(self, "_segments", WeakKeyDictionary())
         object.__setattr__(self, "_blocks", {})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_parts", "_blocks")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_parts", "_segments", "_blocks")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -98,7 +99,7 @@ class LatencyModel:
         for part in parts:
             ms = cache.get(part)
             if ms is None:
-                ms = cache[part] = self.rates.part_ms(part)
+                ms = cache[part] = self._part_ms(part)
             total += ms
             kind = blocks[part.block] if part.block in blocks else self._block(part.block)
             if kind is not None:
@@ -108,6 +109,16 @@ class LatencyModel:
         if stages == 0.0:
             return total, self.heir_half_width
         return total * math.exp(shift / stages), width / stages
+
+    def _part_ms(self, part: Part) -> float:
+        cache: WeakKeyDictionary[Segment, float] = self._segments  # type: ignore[attr-defined]
+        total = 0.0
+        for segment, times in part.segments:
+            ms = cache.get(segment)
+            if ms is None:
+                ms = cache[segment] = self.rates.segment_ms(segment)
+            total += times * ms
+        return total
 
     def _block(self, block: str) -> tuple[float, float] | None:
         """(log factor, half width) of a transformer block, remembered; None for other parts."""

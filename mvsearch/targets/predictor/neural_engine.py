@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mvsearch.costs import PART_CACHE, Part
-from mvsearch.costs.op import Shape
 from mvsearch.spec.arch import ArchSpec
-from mvsearch.targets.predictor.features import distinct_ops
 from mvsearch.targets.predictor.latency_model import body_of
 
 PREFIX = "ane-fallback-risk"
@@ -125,13 +123,12 @@ def fallback_risks(spec: ArchSpec, parts: Sequence[Part], phone: str = "") -> tu
 
 @lru_cache(maxsize=PART_CACHE)
 def _part_risks(part: Part, phone: str) -> frozenset[str]:
-    kinds: set[str] = set()
-    shapes: set[Shape] = set()
-    for op, _ in distinct_ops(part):
-        kinds.add(op.kind)
-        shapes.update(op.inputs)
-        shapes.update(op.outputs)
-    facts = Facts(frozenset(kinds), max(map(max, shapes)), max(map(len, shapes)))
+    segments = [segment for segment, _ in part.segments]
+    facts = Facts(
+        frozenset([size[0] for segment in segments for size in segment.sizes]),
+        max([segment.longest_axis for segment in segments]),
+        max([segment.highest_rank for segment in segments]),
+    )
     body = body_of(part.block)
     return frozenset(r.name for r in rules(phone) if (r.part and r.part(facts)) or (r.body and r.body == body))
 

@@ -1,7 +1,7 @@
 """mvsearch: neural architecture search and scaling explorer for MobileViT-family networks.
 
-`search`, `describe`, `build` and `load` mirror the command line. They are loaded on first use, so that
-`import mvsearch` stays light.
+`search`, `describe`, `measure`, `calibrate` and `validate` mirror the command line; `build` and `load` give torch
+modules. They are loaded on first use, so that `import mvsearch` stays light.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, Any
 import mvsearch.search
 
 if TYPE_CHECKING:
-    from mvsearch.api import RunResult, describe
+    from mvsearch.api import RunResult, calibrate, describe, measure, validate
     from mvsearch.export.library import load
     from mvsearch.models import build
 
     __version__: str
 
-__all__ = ["__version__", "build", "describe", "load", "search"]
+__all__ = ["__version__", "build", "calibrate", "describe", "load", "measure", "search", "validate"]
 
-_HOMES = {"describe": "mvsearch.api", "load": "mvsearch.export.library", "build": "mvsearch.models"}
+_HOMES = {
+    **dict.fromkeys(("calibrate", "describe", "measure", "validate"), "mvsearch.api"),
+    "load": "mvsearch.export.library",
+    "build": "mvsearch.models",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,20 @@
 """The Python face, and what the command line calls: from question to answer."""
 
+from mvsearch.api.calibrate import calibrate
 from mvsearch.api.describe import Description, describe, read_network
+from mvsearch.api.measure import measure
 from mvsearch.api.report import rebuild_report
 from mvsearch.api.search import RunResult, search
+from mvsearch.api.validate import validate
 
-__all__ = ["Description", "RunResult", "describe", "read_network", "rebuild_report", "search"]
+__all__ = [
+    "Description",
+    "RunResult",
+    "calibrate",
+    "describe",
+    "measure",
+    "read_network",
+    "rebuild_report",
+    "search",
+    "validate",
+]

@@ -159,7 +159,7 @@ def _predicted(target: Target, spec: ArchSpec, resolution: int) -> Measurement |
 
 
 def _package(path: Path, target_name: str | None, bench: _Bench) -> MeasureResult:
-    from mvsearch.targets.coreml.package import arch_id_of, artifact_of
+    from mvsearch.targets.coreml.package import artifact_of
 
     artifact = artifact_of(path)
     target = _available(target_name or DEFAULT_TARGET)
@@ -172,7 +172,7 @@ def _package(path: Path, target_name: str | None, bench: _Bench) -> MeasureResul
             )
         return _network(path.name, spec, None, target.name, artifact.resolution, bench)
     predicted = _predicted(target, spec, artifact.resolution) if spec else None
-    item = _Item(path.name, arch_id_of(artifact), predicted, lambda _: artifact)
+    item = _Item(path.name, artifact.arch_id, predicted, lambda _: artifact)
     return MeasureResult(target.name, tuple(bench.measured(target, [item])))
 
 

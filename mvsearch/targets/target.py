@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from mvsearch.costs import Resolution
 from mvsearch.spec.arch import ArchSpec
@@ -96,6 +98,34 @@ class Artifact:
     spec: ArchSpec | None = None
     path: Path | None = None
     sha256: str = ""
+
+    @property
+    def arch_id(self) -> str:
+        """Of the network; empty for a package from elsewhere."""
+        if self.spec:
+            return self.spec.arch_id
+        arch_id, at, _ = self.key.partition("@")
+        return arch_id if at else ""
+
+
+def what_where_when(target: TargetSpec, artifact: Artifact) -> dict[str, Any]:
+    """The fields of a `LatencyRecord` that say what was measured, on what, from where and when: now."""
+    return {
+        "artifact": artifact.key,
+        "arch_id": artifact.arch_id,
+        "resolution": artifact.resolution,
+        "target": target.name,
+        "target_key": target.key,
+        "protocol": target.protocol,
+        "batch": target.batch,
+        "host": platform.node(),
+        "taken_at": utc_now(),
+    }
+
+
+def utc_now() -> str:
+    """ISO 8601, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 class Target(Protocol):

@@ -119,7 +119,7 @@ def measure(fake: FakeRemote, artifact, policy: StopPolicy | None = None):
     spec = PhoneTarget("iphone12", {"runner": "coremltools"}, mac.control, "darwin").spec
     (known,) = mac.control.phones()
     policy = policy or StopPolicy()
-    return measure_remote(known, artifact, SPEC.arch_id, spec, "all", TEAM, mac.control, policy, lambda: fake.tools)
+    return measure_remote(known, artifact, spec, "all", TEAM, mac.control, policy, lambda: fake.tools)
 
 
 def test_a_measurement_has_its_own_protocol_and_leaves_nothing_on_the_phone(artifact) -> None:

@@ -11,7 +11,7 @@ from mvsearch.errors import InputError
 from mvsearch.spec.arch import to_json
 from mvsearch.spec.published import network
 from mvsearch.targets.coreml.convert import coreml_available, read_package
-from mvsearch.targets.coreml.package import arch_id_of, artifact_of, content_hash, read
+from mvsearch.targets.coreml.package import artifact_of, content_hash, read
 from tests.targets.simulated_phone import write_package
 
 SPEC = network("mobilevit_xxs")
@@ -28,21 +28,21 @@ OURS = {
 def test_ours_says_what_it_is(tmp_path) -> None:
     artifact = artifact_of(write_package(tmp_path / "a.mlpackage", OURS))
     assert artifact.key == f"{SPEC.arch_id}@64/iOS16-float16/coremltools9.0-torch2.13.0"
-    assert (artifact.resolution, artifact.spec, arch_id_of(artifact)) == (64, SPEC, SPEC.arch_id)
+    assert (artifact.resolution, artifact.spec, artifact.arch_id) == (64, SPEC, SPEC.arch_id)
     assert artifact.sha256 == content_hash(tmp_path / "a.mlpackage")
 
 
 def test_without_the_architecture_the_id_is_still_known(tmp_path) -> None:
     metadata = {k: v for k, v in OURS.items() if k != "mvsearch.spec"}
     artifact = artifact_of(write_package(tmp_path / "a.mlpackage", metadata))
-    assert artifact.spec is None and arch_id_of(artifact) == SPEC.arch_id
+    assert artifact.spec is None and artifact.arch_id == SPEC.arch_id
 
 
 def test_another_is_its_content(tmp_path) -> None:
     path = write_package(tmp_path / "b.mlpackage", {"author": "somebody"}, shape=(1, 3, 192, 192))
     artifact = artifact_of(path)
     assert artifact.key == f"sha256:{content_hash(path)}"
-    assert (artifact.resolution, artifact.spec, arch_id_of(artifact)) == (192, None, "")
+    assert (artifact.resolution, artifact.spec, artifact.arch_id) == (192, None, "")
 
 
 def test_an_image_input_has_no_shape(tmp_path) -> None:

@@ -136,7 +136,7 @@ def test_what_it_prints_becomes_a_record(runner) -> None:
     assert report.plan is not None and report.plan.conditions()[0] == ("ane_operations", "2 of 3")
     phone = KnownPhone("i", "u", "n", report.device, "iPhone 12", "17", "", True, True, True)
     spec = TargetSpec("iphone12", "iPhone 12", "", "Core ML", "float16", "", 1, "mvsearch-runner-1")
-    record = record_of(report, Artifact("a", 8), "", spec, phone, policy)
+    record = record_of(report, Artifact("a", 8), spec, phone, policy)
     assert 1.0 < record.value_ms < 20, "the network that is played sleeps for a millisecond"
     assert record.n == 200 and "thermal: unknown" in record.flags
     assert model.is_dir()

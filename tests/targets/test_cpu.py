@@ -44,7 +44,7 @@ class FakeCpu:
         monkeypatch.setattr(cpu_module, "_reference_run", lambda runtime: lambda: None)
         monkeypatch.setattr(cpu_module, "measure_alone", self.measure_alone)
         monkeypatch.setattr(cpu_module, "measure_paired", lambda *args: replace(self.paired, seen_s=self.now_ms / 1e3))
-        monkeypatch.setattr(cpu_module, "_now", self.now)
+        monkeypatch.setattr(cpu_module, "utc_now", self.now)
         self.artifact = Artifact("a@256/onnx", 256, network("mobilevit_xs"), folder / "a.onnx")
         assert self.artifact.path is not None
         self.artifact.path.write_bytes(b"onnx")

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from mvsearch.targets.coreml.devicectl import DeviceControl, KnownPhone, fault_o
 from mvsearch.targets.coreml.package import Package, read
 from mvsearch.targets.coreml.rounds import POLICY, Summary, require_steady, summarise
 from mvsearch.targets.record import LatencyRecord
-from mvsearch.targets.target import Artifact, StopPolicy, TargetSpec
+from mvsearch.targets.target import Artifact, StopPolicy, TargetSpec, what_where_when
 
 PROTOCOL = "coremltools-remote-9"
 MAJOR = "9."
@@ -74,7 +73,6 @@ def load_tools() -> Tools:
 def measure_remote(
     phone: KnownPhone,
     artifact: Artifact,
-    arch_id: str,
     target: TargetSpec,
     units: str,
     team: str,
@@ -87,8 +85,6 @@ def measure_remote(
     Raises:
         MeasureError: it did not come about.
     """
-    import platform
-
     if artifact.path is None:
         raise MeasureError("load", f"`{artifact.key}` has no package on disk", "`prepare` makes one")
     path, loaded = artifact.path, tools()
@@ -101,12 +97,7 @@ def measure_remote(
     summary: Summary = summarise([[ms] for ms in samples], policy.level)
     require_steady(summary, policy, f"the {phone.model}")
     return LatencyRecord(
-        artifact=artifact.key,
-        arch_id=arch_id,
-        resolution=artifact.resolution,
-        target=target.name,
-        target_key=target.key,
-        protocol=PROTOCOL,
+        **what_where_when(target, artifact),
         value_ms=summary.value,
         low_ms=summary.low,
         high_ms=summary.high,
@@ -129,8 +120,6 @@ def measure_remote(
             ("package_sha256", artifact.sha256),
         ),
         versions=(("coremltools", loaded.ct.__version__), ("iOS", f"{phone.os} ({phone.os_build})")),
-        host=platform.node(),
-        taken_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         flags=("thermal: unknown",),
     )
 

@@ -19,14 +19,14 @@ from typing import Any
 from mvsearch.errors import MeasureError
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.targets.coreml.options import UNITS, read_options, target_name, unit_words
-from mvsearch.targets.coreml.package import arch_id_of, artifact_of, read
+from mvsearch.targets.coreml.package import artifact_of, read
 from mvsearch.targets.coreml.plan import ComputePlan
 from mvsearch.targets.coreml.rounds import POLICY, RUNS, WARM_UP_RUNS, WARM_UP_S, Summary, require_steady, summarise
 from mvsearch.targets.coreml.shell import Shell, run_command
 from mvsearch.targets.host.machine import Calibration, MachineTarget
 from mvsearch.targets.predictor.features import Rates
 from mvsearch.targets.record import LatencyRecord
-from mvsearch.targets.target import Artifact, Capability, StopPolicy, TargetSpec
+from mvsearch.targets.target import Artifact, Capability, StopPolicy, TargetSpec, what_where_when
 
 PROTOCOL = "coremltools-mac-1"
 OLDEST = (13, 0)
@@ -156,12 +156,7 @@ class MacTarget(MachineTarget):
             plan, plan_error = run.plan()
         told = plan.conditions() if plan else (("compute_plan", f"not known: {plan_error}"),)
         return LatencyRecord(
-            artifact=artifact.key,
-            arch_id=arch_id_of(artifact),
-            resolution=artifact.resolution,
-            target=self.name,
-            target_key=self.spec.key,
-            protocol=PROTOCOL,
+            **what_where_when(self.spec, artifact),
             value_ms=summary.value,
             low_ms=summary.low,
             high_ms=summary.high,
@@ -185,8 +180,6 @@ class MacTarget(MachineTarget):
                 *told,
             ),
             versions=self.versions(),
-            host=platform.node(),
-            taken_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             flags=plan.flags(self.units) if plan else (),
         )
 

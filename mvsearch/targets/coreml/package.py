@@ -85,14 +85,6 @@ def artifact_of(path: Path, spec: ArchSpec | None = None) -> Artifact:
     return Artifact(f"{arch_id}@{resolution}/{made}", int(resolution), spec, path, package.sha256)
 
 
-def arch_id_of(artifact: Artifact) -> str:
-    """The architecture of what is measured; empty for a package from elsewhere."""
-    if artifact.spec:
-        return artifact.spec.arch_id
-    arch_id, at, _ = artifact.key.partition("@")
-    return arch_id if at else ""
-
-
 def _spec(path: Path, text: str) -> ArchSpec | None:
     if not text:
         return None

@@ -19,7 +19,7 @@ from mvsearch.targets.coreml.benchmarker import PROTOCOL as REMOTE_PROTOCOL
 from mvsearch.targets.coreml.benchmarker import measure_remote
 from mvsearch.targets.coreml.devicectl import DeviceControl, KnownPhone
 from mvsearch.targets.coreml.options import RUNNERS, UNITS, read_options, target_name, unit_words
-from mvsearch.targets.coreml.package import arch_id_of, artifact_of
+from mvsearch.targets.coreml.package import artifact_of
 from mvsearch.targets.coreml.rounds import POLICY
 from mvsearch.targets.coreml.runner import PROTOCOL as RUNNER_PROTOCOL
 from mvsearch.targets.coreml.runner import SwiftRunner, record_of, xcode_version
@@ -259,13 +259,13 @@ class PhoneTarget:
             )
         if artifact.path is None:
             raise MeasureError("load", f"`{artifact.key}` has no package on disk", "`prepare` makes one")
-        policy, arch_id = policy or POLICY, arch_id_of(artifact)
+        policy = policy or POLICY
         if self.runner == "coremltools":
-            return measure_remote(found, artifact, arch_id, self.spec, self.units, self._team(), self.control, policy)
+            return measure_remote(found, artifact, self.spec, self.units, self._team(), self.control, policy)
         if self._swift is None or self._swift.team != self._team():
             self._swift = SwiftRunner(self.control, self._team())
         report = self._swift.measure(found, artifact.path, self.units, policy)
-        return record_of(report, artifact, arch_id, self.spec, found, policy)
+        return record_of(report, artifact, self.spec, found, policy)
 
 
 def _older(version: str, major: int) -> bool:

@@ -23,7 +23,7 @@ from mvsearch.targets.coreml.devicectl import DeviceControl, KnownPhone
 from mvsearch.targets.coreml.report import HOT, RunnerReport, find_report, parse_report
 from mvsearch.targets.coreml.rounds import POLICY, RUNS, WARM_UP_RUNS, WARM_UP_S, require_steady, summarise
 from mvsearch.targets.record import LatencyRecord
-from mvsearch.targets.target import Artifact, StopPolicy, TargetSpec
+from mvsearch.targets.target import Artifact, StopPolicy, TargetSpec, what_where_when
 
 PROTOCOL = "mvsearch-runner-1"
 PROJECT = "MvsearchRunner"
@@ -216,15 +216,13 @@ def run_arguments(model: str, units: str, policy: StopPolicy) -> tuple[str, ...]
 
 
 def record_of(
-    report: RunnerReport, artifact: Artifact, arch_id: str, target: TargetSpec, phone: KnownPhone, policy: StopPolicy = POLICY
+    report: RunnerReport, artifact: Artifact, target: TargetSpec, phone: KnownPhone, policy: StopPolicy = POLICY
 ) -> LatencyRecord:
     """A checked report as a latency record.
 
     Raises:
         MeasureError: the phone was hot, in low power mode or unsteady, or it is another one than was asked for.
     """
-    import platform
-
     _require_fit(report, phone, target)
     summary = summarise([r.ms for r in report.rounds], policy.level)
     require_steady(summary, policy, f"the {phone.model}")
@@ -232,12 +230,7 @@ def record_of(
     states = report.thermal
     worst = next((s for s in ("unknown", "fair") if s in states), "")
     return LatencyRecord(
-        artifact=artifact.key,
-        arch_id=arch_id,
-        resolution=artifact.resolution,
-        target=target.name,
-        target_key=target.key,
-        protocol=PROTOCOL,
+        **what_where_when(target, artifact),
         value_ms=summary.value,
         low_ms=summary.low,
         high_ms=summary.high,
@@ -266,8 +259,6 @@ def record_of(
             *plan,
         ),
         versions=(("iOS", f"{report.os} ({report.os_build})"),),
-        host=platform.node(),
-        taken_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         flags=((f"thermal: {worst}",) if worst else ()) + (report.plan.flags(report.units) if report.plan else ()),
     )
 

@@ -30,7 +30,7 @@ from mvsearch.targets.host.machine import Calibration, MachineTarget, processor_
 from mvsearch.targets.host.timing import PairedTimes, measure_alone, measure_paired
 from mvsearch.targets.predictor.features import KindRate, Rates
 from mvsearch.targets.record import LatencyRecord
-from mvsearch.targets.target import Artifact, Capability, StopPolicy, TargetSpec
+from mvsearch.targets.target import Artifact, Capability, StopPolicy, TargetSpec, utc_now, what_where_when
 
 REFERENCE = "mobilevit_xxs"
 """Every measurement takes turns with this network at 256 pixels."""
@@ -166,7 +166,7 @@ class CpuTarget(MachineTarget):
             value_ms=1e3 * times.value_s,
             blocks_ms=tuple(1e3 * s for s in times.blocks_s),
             n=times.n,
-            taken_at=_now(),
+            taken_at=utc_now(),
             conditions=(("device", self.machine()), *before, *load_conditions("after")),
         )
         cache.set_reference(self.spec, versions, host, reference)
@@ -198,12 +198,7 @@ class CpuTarget(MachineTarget):
             times = measure_paired(run, reference_run, policy or self.policy)
         scale = reference.value_ms
         return LatencyRecord(
-            artifact=artifact.key,
-            arch_id=artifact.spec.arch_id if artifact.spec else "",
-            resolution=artifact.resolution,
-            target=self.name,
-            target_key=self.spec.key,
-            protocol=self.spec.protocol,
+            **what_where_when(self.spec, artifact),
             value_ms=times.ratio * scale,
             low_ms=times.low * scale,
             high_ms=times.high * scale,
@@ -229,8 +224,6 @@ class CpuTarget(MachineTarget):
                 *load_conditions("after"),
             ),
             versions=self.versions(),
-            host=platform.node(),
-            taken_at=_now(),
             flags=self._flags(times, scale),
         )
 
@@ -282,7 +275,3 @@ def _denormals_as_zero() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(before)
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +20,7 @@ from mvsearch.targets.host.gpu.timing import GpuTimes, measure_on
 from mvsearch.targets.host.machine import Calibration, MachineTarget
 from mvsearch.targets.predictor.features import Rates
 from mvsearch.targets.record import LatencyRecord
-from mvsearch.targets.target import Artifact, Capability, StopPolicy, TargetSpec
+from mvsearch.targets.target import Artifact, Capability, StopPolicy, TargetSpec, what_where_when
 
 REFERENCE = "mobilevit_xxs"
 """Timed before and after every network, at 256 pixels and batch 1, launched as the network is."""
@@ -210,12 +208,7 @@ class GpuTarget(MachineTarget):
     ) -> LatencyRecord:
         o = self.options
         return LatencyRecord(
-            artifact=artifact.key,
-            arch_id=artifact.spec.arch_id if artifact.spec else "",
-            resolution=artifact.resolution,
-            target=self.name,
-            target_key=self.spec.key,
-            protocol=self.spec.protocol,
+            **what_where_when(self.spec, artifact),
             value_ms=times.value_ms,
             low_ms=times.low_ms,
             high_ms=times.high_ms,
@@ -225,7 +218,6 @@ class GpuTarget(MachineTarget):
             rounds=times.rounds,
             warm_up_n=times.warm_up_n,
             warm_up_s=round(times.warm_up_s, 3),
-            batch=o.batch,
             load_ms=round(load_ms, 1),
             conditions=(
                 ("device", self.machine()),
@@ -248,8 +240,6 @@ class GpuTarget(MachineTarget):
                 ("other_processes", "unknown" if times.processes is None else str(max(0, times.processes - 1))),
             ),
             versions=versions,
-            host=platform.node(),
-            taken_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             flags=_flags(times, policy, bool(o.runs)),
         )
 

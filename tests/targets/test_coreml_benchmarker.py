@@ -18,7 +18,7 @@ from mvsearch.targets.coreml.convert import coreml_available
 from mvsearch.targets.coreml.package import artifact_of
 from mvsearch.targets.coreml.phone import TEAM_VARIABLE, PhoneTarget
 from tests.targets.simulated_phone import TEAM, SimulatedMac, SimulatedPhone, write_package
-from tests.targets.test_coreml_package import OURS, SPEC
+from tests.targets.test_coreml_package import OURS
 
 np = pytest.importorskip("numpy")
 

@@ -1,8 +1,9 @@
 """The Python face, and what the command line calls: from question to answer."""
 
 from mvsearch.api.calibrate import calibrate
-from mvsearch.api.describe import Description, describe, read_network
+from mvsearch.api.describe import Description, describe
 from mvsearch.api.measure import measure
+from mvsearch.api.read import read_network
 from mvsearch.api.report import rebuild_report
 from mvsearch.api.search import RunResult, search
 from mvsearch.api.validate import validate

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvsearch.errors import InputError
+from mvsearch.api.read import read_network
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Evaluation
 
@@ -52,27 +51,3 @@ def describe(
     name, spec = (network.arch_id, network) if isinstance(network, ArchSpec) else (str(network), read_network(network))
     found = calibrated(get_target(target), Path(calibration)) if calibration else ready_target(target, size)[0]
     return Description(name, estimate(spec, size, found))
-
-
-def read_network(source: str | Path) -> ArchSpec:
-    """The architecture of a published name, a JSON file or a library entry's folder.
-
-    Raises:
-        InputError: none of these.
-    """
-    from mvsearch.spec.arch import from_json
-    from mvsearch.spec.published import network
-
-    path = Path(source)
-    if path.is_dir():
-        path = path / "config.json"
-    if not path.is_file() and path.suffix != ".json":
-        return network(str(source))
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read `{path}` as JSON: {error}", "an architecture as `describe NAME --json` prints it"
-        ) from None
-    inner = data.get("arch") if isinstance(data, dict) and "arch" in data else data
-    return from_json(inner)

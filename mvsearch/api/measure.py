@@ -83,7 +83,7 @@ def measure(
         return _run(RunFolder(path), target, bench)
     if path.suffix == ".mlpackage":
         return _package(path, target, bench)
-    from mvsearch.api.describe import read_network
+    from mvsearch.api.read import read_network
 
     return _network(str(source), read_network(source), path if path.is_dir() else None, target, resolution, bench)
 

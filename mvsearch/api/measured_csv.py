@@ -147,7 +147,7 @@ def _header_faults(line: int, columns: list[str]) -> list[str]:
 def _row(
     line: int, cell: dict[str, str], folder: Path, model: LatencyModel, target: str
 ) -> tuple[MeasuredNetwork | None, list[str]]:
-    from mvsearch.api.describe import read_network
+    from mvsearch.api.read import read_network
     from mvsearch.costs import image_size, lower
     from mvsearch.spec.published import DEFAULT_RESOLUTION
 

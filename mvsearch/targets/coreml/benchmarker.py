@@ -98,13 +98,7 @@ def measure_remote(
     require_steady(summary, policy, f"the {phone.model}")
     return LatencyRecord(
         **what_where_when(target, artifact),
-        value_ms=summary.value,
-        low_ms=summary.low,
-        high_ms=summary.high,
-        level=summary.level,
-        statistic="median",
-        samples_ms=summary.samples,
-        rounds=1,
+        **summary.figures(),
         warm_up_n=1,
         load_ms=load_ms,
         conditions=(

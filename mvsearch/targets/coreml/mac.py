@@ -157,13 +157,7 @@ class MacTarget(MachineTarget):
         told = plan.conditions() if plan else (("compute_plan", f"not known: {plan_error}"),)
         return LatencyRecord(
             **what_where_when(self.spec, artifact),
-            value_ms=summary.value,
-            low_ms=summary.low,
-            high_ms=summary.high,
-            level=summary.level,
-            statistic="median",
-            samples_ms=summary.samples,
-            rounds=summary.rounds,
+            **summary.figures(),
             warm_up_n=warm_n,
             warm_up_s=warm_s,
             load_ms=run.load_ms,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
+from typing import Any
 
 from mvsearch.errors import MeasureError
 from mvsearch.targets.host.timing import median_interval
@@ -47,6 +48,18 @@ class Summary:
     def settled(self) -> float:
         """Half the interval over the value."""
         return (self.high - self.low) / 2 / self.value
+
+    def figures(self) -> dict[str, Any]:
+        """The same as fields of a `LatencyRecord`."""
+        return {
+            "value_ms": self.value,
+            "low_ms": self.low,
+            "high_ms": self.high,
+            "level": self.level,
+            "statistic": "median",
+            "samples_ms": self.samples,
+            "rounds": self.rounds,
+        }
 
 
 def summarise(rounds: Sequence[Sequence[float]], level: float) -> Summary:

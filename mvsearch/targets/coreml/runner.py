@@ -231,13 +231,7 @@ def record_of(
     worst = next((s for s in ("unknown", "fair") if s in states), "")
     return LatencyRecord(
         **what_where_when(target, artifact),
-        value_ms=summary.value,
-        low_ms=summary.low,
-        high_ms=summary.high,
-        level=summary.level,
-        statistic="median",
-        samples_ms=summary.samples,
-        rounds=summary.rounds,
+        **summary.figures(),
         warm_up_n=report.warm_up_n,
         warm_up_s=report.warm_up_s,
         load_ms=report.load_ms,

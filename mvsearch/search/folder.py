@@ -160,10 +160,6 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 def machine() -> str:
     """One line: processor, cores, system."""
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    except OSError:
-        pass
-    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    from mvsearch.targets.host.machine import processor_model
+
+    return f"{processor_model()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"

@@ -251,8 +251,13 @@ def fit_machine(
 @lru_cache(maxsize=1)
 def processor_name() -> str:
     """Processor and system, e.g. `AMD EPYC 7B13 (x86_64, Linux)`."""
-    model = _brand() or platform.processor() or platform.machine()
-    return f"{model} ({platform.machine()}, {platform.system()})"
+    return f"{processor_model()} ({platform.machine()}, {platform.system()})"
+
+
+@lru_cache(maxsize=1)
+def processor_model() -> str:
+    """Processor alone, e.g. `AMD EPYC 7B13`."""
+    return _brand() or platform.processor() or platform.machine()
 
 
 def _brand() -> str:

@@ -53,6 +53,12 @@ def test_line_that_has_not_seen_mobilevits_ranks_them() -> None:
         assert held_out["mobilevit"]["kendall"] > held_out[alternative]["kendall"]
 
 
+def test_the_power_law_explains_other_families_better_too(fitted: dict) -> None:
+    power, line = fitted["compared"]["power of size"], fitted["compared"]["line in top-1"]
+    assert power["log_likelihood"] > line["log_likelihood"] + 10
+    assert power["mae_family_out"] < line["mae_family_out"]
+
+
 def test_offsets_order_networks_of_equal_size() -> None:
     band = load_estimator().held_out["mobilevit_size_band"]
     assert band["iso_size_pairs"] == 30

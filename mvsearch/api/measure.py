@@ -108,8 +108,10 @@ class _Bench:
 
     def measured(self, target: Target, items: list[_Item]) -> Iterator[Measured]:
         """One by one; once the device is gone, the rest fails with the same reason."""
+        from mvsearch.report.words import plural
+
         gone: MeasureFailure | None = None
-        self.listener.stage(f"measuring {len(items)} networks on `{target.name}`")
+        self.listener.stage(f"measuring {plural(len(items), 'network')} on `{target.name}`")
         for done, item in enumerate(items, start=1):
             outcome = gone or self._take(target, item)
             if isinstance(outcome, MeasureFailure) and outcome.kind in GONE:

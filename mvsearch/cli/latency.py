@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mvsearch.spec import defaults
+
 TARGET = Annotated[str, typer.Option("--target", "-t", help="Device; `mvsearch targets` lists them.")]
 
 
@@ -48,7 +50,7 @@ def measure(
     from mvsearch.cli.output import TerminalListener
     from mvsearch.report.measured import print_measured
 
-    listener = TerminalListener(0.8)
+    listener = TerminalListener(defaults.CONFIDENCE)
     try:
         found = measure_source(source, target, resolution=resolution, fresh=again, listener=listener)
     finally:

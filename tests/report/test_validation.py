@@ -1,6 +1,7 @@
 """The honesty report: what it says in a terminal, in files and as a picture."""
 
 import csv
+import io
 import json
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ def found():
 
 
 def text_of(renderable, width=100):
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(renderable)
     return console.export_text()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mvsearch.report.select import MAX_FRONT_ROWS, shown_members
-from mvsearch.report.words import bare_value, common_kind, full_text, plural, short_text
+from mvsearch.report.words import bare_value, common_kind, full_text, level_text, plural, short_text
 from mvsearch.spec.record import Evaluation, Measurement
 from mvsearch.spec.run import FrontMember, PublishedPoint, RunView
 
@@ -140,8 +141,7 @@ def _mark(m: Measurement) -> str:
 
 
 def _notes(view: RunView, shown: int, rivals: tuple[PublishedPoint, ...], kinds: dict[str, str]) -> list[str]:
-    first = view.front[0].evaluation.measurements
-    top1, latency = first["top1"], first["latency"]
+    shown_here = [m.evaluation for m in view.front] + [p.evaluation for p in rivals]
     notes = []
     if len(view.front) > shown:
         notes.append(f"{shown} of {len(view.front)} front members, spread along the front; all of them are in front.csv.")
@@ -160,8 +160,8 @@ def _notes(view: RunView, shown: int, rivals: tuple[PublishedPoint, ...], kinds:
             "accurate one; the fastest of a tie wins."
         )
     notes.append(
-        f"Kinds: params and MACs {kinds['params']} (exact); top-1 {kinds['top1']}{_interval_note(top1)}; "
-        f"latency {kinds['latency']} for {view.settings.target}{_interval_note(latency)}. "
+        f"Kinds: params and MACs {kinds['params']} (exact); top-1 {_kinds_note(shown_here, 'top1')}; "
+        f"latency for {view.settings.target} {_kinds_note(shown_here, 'latency')}. "
         + ("Letters: c counted, p predicted, e estimated, m measured. " if "mixed" in kinds.values() else "")
         + f"`at least`: lower bound of top-1, {view.settings.confidence * 100:.0f} % confidence; the search maximises it."
     )
@@ -178,6 +178,7 @@ def _notes(view: RunView, shown: int, rivals: tuple[PublishedPoint, ...], kinds:
     return notes
 
 
-def _interval_note(m: Measurement) -> str:
-    level = f"{m.level:.0%}".replace("%", " %") if m.level else ""
-    return f" with {level} interval" if level else ""
+def _kinds_note(evaluations: Sequence[Evaluation], metric: str) -> str:
+    """Every kind that occurs with the level of its interval, e.g. `measured with 95 % interval, predicted with ...`."""
+    found = dict.fromkeys((m.kind, level_text(m)) for e in evaluations if (m := e.measurements.get(metric)))
+    return ", ".join(f"{kind} with {level} interval" if level else kind for kind, level in found)

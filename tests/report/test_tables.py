@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -36,6 +37,18 @@ def test_front_marks_roles_and_kinds_without_colour():
     for word in ("estimated", "predicted", "counted", "P(in", "published networks:"):
         assert word in out, word
     assert NOTE in " ".join(out.split())
+
+
+def test_a_mixed_column_gives_every_kind_its_own_level():
+    view = synthetic_view()
+    member = view.front[0]
+    latency = replace(member.evaluation.measurements["latency"], kind="measured", level=0.95)
+    evaluation = replace(member.evaluation, measurements={**member.evaluation.measurements, "latency": latency})
+    console, text = piped()
+    print_front(replace(view, front=(replace(member, evaluation=evaluation), *view.front[1:])), console)
+    said = " ".join(text().split())
+    assert "measured with 95 % interval" in said
+    assert "predicted with 90 % interval" in said
 
 
 def test_probability_is_shown_only_with_a_latency_budget_and_authors_are_quoted():

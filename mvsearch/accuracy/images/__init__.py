@@ -1,0 +1,5 @@
+"""The user's labelled images, decoded once into a compact cache."""
+
+from mvsearch.accuracy.images.dataset import ImageCache, ImageSet, Split
+
+__all__ = ["ImageCache", "ImageSet", "Split"]

@@ -91,7 +91,9 @@ class _Assessment(NamedTuple):
     flags: tuple[str, ...]
 
 
-def estimate_top1(spec: ArchSpec, resolution: Resolution = DEFAULT_RESOLUTION) -> Measurement:
+def estimate_top1(
+    spec: ArchSpec, resolution: Resolution = DEFAULT_RESOLUTION, estimator: Estimator | None = None
+) -> Measurement:
     """Top-1 on ImageNet-1k that the network would reach with the published recipes, with its 90 % interval.
 
     Size is counted at 256 pixels, where the published networks were trained; another resolution shifts
@@ -101,11 +103,12 @@ def estimate_top1(spec: ArchSpec, resolution: Resolution = DEFAULT_RESOLUTION) -
     Args:
         spec: the network.
         resolution: side of a square image, or (height, width), in pixels.
+        estimator: another fit than the one that ships.
 
     Raises:
         InputError: a resolution that no image has.
     """
-    estimator = load_estimator()
+    estimator = estimator or load_estimator()
     a = _assess(spec, resolution, estimator)
     half = _Z * sqrt(a.variance)
     near = "no published network of this layout" if a.reference is None else f"nearest {a.reference.name}"
@@ -124,9 +127,11 @@ def estimate_top1(spec: ArchSpec, resolution: Resolution = DEFAULT_RESOLUTION) -
     )
 
 
-def explain_top1(spec: ArchSpec, resolution: Resolution = DEFAULT_RESOLUTION) -> Top1Explanation:
+def explain_top1(
+    spec: ArchSpec, resolution: Resolution = DEFAULT_RESOLUTION, estimator: Estimator | None = None
+) -> Top1Explanation:
     """The same estimate with everything that went into it; arguments and errors as `estimate_top1`."""
-    estimator = load_estimator()
+    estimator = estimator or load_estimator()
     a = _assess(spec, resolution, estimator)
     knobs = tuple(Contribution(*t) for t in a.terms)
     offsets = {k.knob: k.bias for k in knobs}

@@ -1,0 +1,1 @@
+"""What the allocation of a fixed size is worth: a designed set of networks, trained alike, and the effect of each knob."""

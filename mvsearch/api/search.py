@@ -192,6 +192,7 @@ class _Run:
 
     def go(self, folder: RunFolder) -> RunResult:
         from mvsearch.report.write import write_report
+        from mvsearch.search.blind import describe_held
         from mvsearch.search.executor import InProcessExecutor, LazyExecutor
         from mvsearch.search.explore import Explorer
         from mvsearch.search.final import choose
@@ -218,7 +219,8 @@ class _Run:
             target = ready_target_of(self.settings, folder, store, self.listener)
             self._introduce(target)
             goals = goals_of(self.settings, target)
-            self.listener.stage(f"searching `{self.space.name}` ({self.space.num_points:.0e} points)")
+            size = "; ".join(filter(None, [f"{self.space.num_points:.0e} points", describe_held(self.space)]))
+            self.listener.stage(f"searching `{self.space.name}` ({size})")
             explorer = Explorer(self.space, goals, target, store, self.settings.seed, self.listener)
             trials = explorer.run(self.settings.trials, executors, self.means.time_limit)
             if not any(t.feasible for t in trials):

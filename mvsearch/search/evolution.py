@@ -6,6 +6,7 @@ killed proposes the same candidates when it is resumed, and so does a run on man
 The first generation holds the published networks that keep the budget, and published networks thinned or
 widened evenly until they do: the search starts from what is known to work. Later generations mutate and
 cross members of the non-dominated ranks (NSGA-II's selection, Deb et al. 2002, over all finished trials).
+Knobs to which the estimate is blind stay at their published values (see `blind`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from mvsearch.search.blind import held_values
 from mvsearch.search.pareto import Pair, crowding, ranks
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.space import Dimension, Point, SearchSpace, Value
@@ -95,6 +97,7 @@ def next_generation(
     attempts = MAX_ATTEMPTS_PER_PROPOSAL * size
     while len(proposals) < size and drawn < attempts:
         point, origin = next(source, None) or breeder.breed(parents)
+        point = {**point, **breeder.held}
         drawn += 1
         spec = space.decode(point)
         if excess(spec) > 0:
@@ -161,10 +164,11 @@ class _Breeder:
         self.space = space
         self.excess = excess
         self.rng = rng
+        self.held = held_values(space)
         self._widths = [
             d for d in space.dimensions if d.ordered and d.name.endswith((".channels", ".dim")) and len(d.choices) > 1
         ]
-        self._free = [d for d in space.dimensions if len(d.choices) > 1]
+        self._free = [d for d in space.dimensions if len(d.choices) > 1 and d.name not in self.held]
 
     @property
     def is_bounded(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import sqrt
@@ -52,6 +53,39 @@ def probability_better(a: Measurement, b: Measurement, same_family: bool = True)
 def tied(a: Measurement, b: Measurement, threshold: float = TIE_THRESHOLD) -> bool:
     """Whether two estimates are too close to be told apart: by less than `threshold` points."""
     return abs(a.value - b.value) < threshold
+
+
+def tiers(measurements: Sequence[Measurement], confidence: float, threshold: float = TIE_THRESHOLD) -> tuple[int, ...]:
+    """Groups of networks that the estimates cannot tell apart from the best of the group: 0 for the best group.
+
+    The network with the best lower bound leads tier 0. With it are all that lie less than `threshold` below it by the
+    lower bound and less than `threshold` away from it by the value. The best of the rest leads tier 1, and so on.
+    Ties are not transitive (a tied with b and b with c, but not a with c), so each network is compared with its
+    tier's leader only: two followers may be up to twice the threshold apart.
+
+    Args:
+        measurements: of top-1, in any order.
+        confidence: one-sided, of the lower bounds; that of the search.
+        threshold: points of top-1.
+
+    Returns:
+        A tier per measurement, in their order. Of equal lower bounds the first leads.
+    """
+    lower = [m.quantile(1 - confidence) for m in measurements]
+    rest = sorted(range(len(measurements)), key=lambda i: -lower[i])
+    result = [0] * len(measurements)
+    tier = 0
+    while rest:
+        leader = rest[0]
+        apart = []
+        for i in rest:
+            near = lower[leader] - lower[i] < threshold and tied(measurements[i], measurements[leader], threshold)
+            if i == leader or near:
+                result[i] = tier
+            else:
+                apart.append(i)
+        rest, tier = apart, tier + 1
+    return tuple(result)
 
 
 def _sigma(m: Measurement) -> float:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mvsearch.accuracy import explain_top1, tied
+from mvsearch.accuracy import explain_top1, tiers
 from mvsearch.search.executor import Executor
 from mvsearch.search.explore import Listener, Silent, front_of
 from mvsearch.search.goals import Goals
@@ -273,13 +273,8 @@ def choose(members: Sequence[Trial], goals: Goals) -> Trial:
 
 def _tie(members: Sequence[Trial], goals: Goals) -> list[Trial]:
     """The member with the best lower bound, and those that cannot be told apart from it."""
-    best = max(members, key=lambda t: goals.lower_top1(t.evaluation))
-    return [t for t in members if _tied(t, best, goals)]
-
-
-def _tied(trial: Trial, best: Trial, goals: Goals) -> bool:
-    a, b = trial.evaluation.measurements["top1"], best.evaluation.measurements["top1"]
-    return trial is best or (tied(a, b) and goals.lower_top1(best.evaluation) - goals.lower_top1(trial.evaluation) < 0.5)
+    tier = tiers([t.evaluation.measurements["top1"] for t in members], goals.confidence)
+    return [t for t, number in zip(members, tier, strict=True) if number == 0]
 
 
 def front_members(members: Sequence[Trial], goals: Goals) -> tuple[FrontMember, ...]:

@@ -38,6 +38,7 @@ class Recipe:
         flip: whether half of the images are mirrored.
         multi_scale: sides drawn per step from MobileViT's sampler, with as many images as keep the pixels constant.
         evaluations: points of the learning curve, evenly spaced, the last one at the end.
+        val_images: at most so many validation images, evenly spread over them, the same for every network.
         bn_images: training images from which batch norm's statistics of the averaged weights are taken.
         precision: `auto` is bfloat16 (float16 where the device has no other) on a GPU and float32 on a CPU; or `float32`.
     """
@@ -56,6 +57,7 @@ class Recipe:
     flip: bool = True
     multi_scale: bool = False
     evaluations: int = 5
+    val_images: int = 10_000
     bn_images: int = 2048
     precision: str = "auto"
 

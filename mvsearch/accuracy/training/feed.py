@@ -79,8 +79,8 @@ def plain_batches(
     Yields:
         (float32 (B, 3, resolution, resolution), labels (B,)).
     """
-    count = len(images) if limit is None else min(limit, len(images))
+    count = min(limit, len(images))
     chosen = torch.linspace(0, len(images) - 1, count).round().to(torch.int64)
-    for index in chosen.split(batch_size):
+    for index in torch.split(chosen, batch_size):
         pixels, labels = images.take(index)
         yield render(pixels, plain_views(len(index), images.stored, resolution), resolution), labels

@@ -96,7 +96,7 @@ def train(
         val_loss=score.loss if score else None,
         val_loss_se=score.se if score else None,
         top1=score.top1 if score else None,
-        num_val=len(images.val.labels),
+        num_val=min(recipe.val_images, len(images.val)),
         curve=tuple(training.curve),
         images_per_second=training.images_seen / max(training.step_seconds, 1e-9),
         seconds=time.perf_counter() - start,
@@ -116,10 +116,10 @@ class _Training:
         self.precision = _precision(recipe.precision, device)
         self.train_images, self.val_images = Images(images.train, device), Images(images.val, device)
         network = build(spec.with_classes(len(images.classes)), seed=seed)
-        self.model = network.to(device, memory_format=torch.channels_last)
+        self.model = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         decay = math.exp(-1 / max(1.0, recipe.average * recipe.steps))
         # The statistics of batch norm are not averaged but taken anew for the averaged weights, which never had any.
-        self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
         self.curve: list[CurvePoint] = []
         self.step = self.images_seen = 0
         self.step_seconds = 0.0
@@ -177,7 +177,7 @@ class _Training:
             seen = plain_batches(self.train_images, recipe.resolution, size, recipe.bn_images)
             update_bn((images for images, _ in seen), self.averaged)
             self.averaged.eval()
-            return score_of(self.averaged, plain_batches(self.val_images, recipe.resolution, size))
+            return score_of(self.averaged, plain_batches(self.val_images, recipe.resolution, size, recipe.val_images))
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self.precision == torch.float32:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -124,9 +125,11 @@ def test_multi_scale_is_mobilevits_sampler(images: ImageSet) -> None:
 
 
 def test_validation_sees_every_image_once_as_it_is(images: ImageSet) -> None:
-    batches = list(plain_batches(Images(images.val, CPU), 32, 40))
+    batches = list(plain_batches(Images(images.val, CPU), 32, 40, 1000))
     assert [len(labels) for _, labels in batches] == [40, 40, 16]
     assert torch.equal(torch.cat([labels for _, labels in batches]), torch.from_numpy(images.val.labels))
+    some = torch.cat([labels for _, labels in plain_batches(Images(images.val, CPU), 32, 40, 12)])
+    assert torch.equal(some, torch.from_numpy(images.val.labels[np.linspace(0, 95, 12).round().astype(int)]))
     centre = images.val.pixels[0, 2:34, 2:34].transpose(2, 0, 1) / 255
     expected = (torch.from_numpy(centre).float() - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     assert torch.allclose(batches[0][0][0], expected, atol=1e-4)
@@ -193,7 +196,7 @@ def test_schedule() -> None:
     recipe = Recipe(steps=100, warmup=0.1, final_rate=0.01)
     rates = [rate_at(step, recipe) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1.0 == max(rates)
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
     assert rates[-1] == pytest.approx(0.01, abs=1e-3)
     assert rate_at(0, Recipe(steps=1)) == 1.0
 

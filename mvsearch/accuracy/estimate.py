@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import log2, prod, sqrt
 from statistics import NormalDist
@@ -37,6 +38,7 @@ class Top1Explanation:
         sigma: its standard deviation, in points.
         score: what the network's size buys by the regression.
         block_offset: of its block kinds, in points, at this size.
+        laboratory_offset: of a user's own recipe, in points, at this size; 0 for the estimator that ships.
         patch_offset: of its patch sizes, zero or negative.
         resolution_offset: of an image size other than 256.
         base_sigma: standard deviation of the published networks' own errors.
@@ -53,6 +55,7 @@ class Top1Explanation:
     sigma: float
     score: float
     block_offset: float
+    laboratory_offset: float
     patch_offset: float
     resolution_offset: float
     base_sigma: float
@@ -83,6 +86,7 @@ class _Assessment(NamedTuple):
     variance: float
     score: float
     block_offset: float
+    laboratory_offset: float
     terms: list[Term]
     bounds: list[Term]
     reference: Reference | None
@@ -112,6 +116,7 @@ def estimate_top1(
     a = _assess(spec, resolution, estimator)
     half = _Z * sqrt(a.variance)
     near = "no published network of this layout" if a.reference is None else f"nearest {a.reference.name}"
+    own = f" and {estimator.num_own} of your own" if estimator.num_own else ""
     return Measurement(
         metric="top1",
         value=a.value,
@@ -120,9 +125,9 @@ def estimate_top1(
         low=a.value - half,
         high=a.value + half,
         level=LEVEL,
-        basis=f"{estimator.num_anchors} published networks, {near}",
+        basis=f"{estimator.num_anchors} published networks{own}, {near}",
         protocol=PROTOCOL,
-        n=estimator.num_anchors,
+        n=estimator.num_anchors + estimator.num_own,
         flags=a.flags,
     )
 
@@ -140,6 +145,7 @@ def explain_top1(
         sigma=sqrt(a.variance),
         score=a.score,
         block_offset=a.block_offset,
+        laboratory_offset=a.laboratory_offset,
         patch_offset=offsets.get("patch", 0.0),
         resolution_offset=offsets["resolution"],
         base_sigma=estimator.sigma,
@@ -164,11 +170,12 @@ def _assess(spec: ArchSpec, resolution: Resolution, estimator: Estimator) -> _As
     own = shape(spec)
     terms = [_resolution(resolution)]
     bounds = [t for b in TRUST_REGION if (t := _outside(b, size)) is not None]
-    offset, reference, log_factor, variance = 0.0, None, 0.0, estimator.sigma**2
+    log_shift, offset, reference, log_factor, variance = 0.0, 0.0, None, 0.0, estimator.sigma**2
     if own is None:
         variance += UNKNOWN_LAYOUT_SIGMA**2
     else:
-        offset = estimator.score(*size, _block_offset(own, estimator)) - score
+        log_shift = block_offset(own, estimator.block_offsets)
+        offset = estimator.score(*size, log_shift) - score
         reference, log_factor, departures = nearest(
             own,
             log2(size.params),
@@ -176,15 +183,19 @@ def _assess(spec: ArchSpec, resolution: Resolution, estimator: Estimator) -> _As
             lambda head: max(0.0, score - estimator.score(*total_size(part_sizes(replace(spec, head=head))))),
         )
         terms += departures
+    laboratory = estimator.laboratory and estimator.score(*size, log_shift + estimator.laboratory) - score - offset
     departed = sum([t[3] * t[3] for t in terms]) + sum([t[3] * t[3] for t in bounds])
-    value = score + offset + sum([t[2] for t in terms]) + sum([t[2] for t in bounds])
+    value = score + offset + laboratory + sum([t[2] for t in terms]) + sum([t[2] for t in bounds])
     flags = _flags(own, reference, terms, bounds, size, resolution)
-    return _Assessment(value, variance + departed, score, offset, terms, bounds, reference, log_factor, size, flags)
+    return _Assessment(value, variance + departed, score, offset, laboratory, terms, bounds, reference, log_factor, size, flags)
 
 
-def _block_offset(own: Shape, estimator: Estimator) -> float:
-    """Shift of ln(100 - top1): mean over the transformer stages of their kinds', v3's in part where its switches are so."""
-    offsets, total = estimator.block_offsets, 0.0
+def block_offset(own: Shape, offsets: Mapping[str, float]) -> float:
+    """Shift of ln(100 - top1): mean over the transformer stages of their kinds', v3's in part where its switches are so.
+
+    It is linear in the offsets.
+    """
+    total = 0.0
     for stage in own.stages:
         base, share = offsets[stage.body], v3_share(stage.body, stage.switches)
         total += base + share * (offsets["v3"] - base)

@@ -46,6 +46,8 @@ class Estimator:
         calibration: `any`, `same_family`, `mobilevit` -> bins by predicted gap, each family predicted without itself.
         held_out: how well anchors are predicted that the fit has not seen.
         data_hash: of the anchors.
+        laboratory: shift of ln(100 - top1) of a user's own recipe against the published ones, for every block kind.
+        num_own: networks of the user's own behind it.
     """
 
     coefficients: tuple[float, float, float, float]
@@ -56,6 +58,8 @@ class Estimator:
     calibration: dict[str, tuple[CalibrationBin, ...]]
     held_out: dict[str, Any]
     data_hash: str
+    laboratory: float = 0.0
+    num_own: int = 0
 
     def score(self, params: float, macs: float, activations: float, offset: float = 0.0) -> float:
         """Top-1 in % that size buys, with the block kinds' offset; `macs` without attention's matrix products."""

@@ -40,6 +40,8 @@ SIZE_BANDS = (
 """MobileViT anchors of about equal size, for leaving a size out and for pairs that size does not order."""
 
 Vector = NDArray[np.float64]
+Pair = tuple[float, bool]
+"""Predicted gap of two networks, and whether the prediction had them in the right order."""
 
 
 def features(anchors: Iterable[Anchor]) -> Vector:
@@ -93,7 +95,7 @@ def isotonic(values: list[float], weights: list[int]) -> list[float]:
     return [v for v, _, n in pools for _ in range(int(n))]
 
 
-def calibration_table(pairs: list[tuple[float, bool]]) -> list[dict[str, Any]]:
+def calibration_table(pairs: list[Pair]) -> list[dict[str, Any]]:
     """Bins of (predicted gap, whether the order was right)."""
     bins: list[dict[str, Any]] = []
     for low, high in zip(GAP_EDGES, (*GAP_EDGES[1:], None), strict=True):
@@ -107,22 +109,38 @@ def calibration_table(pairs: list[tuple[float, bool]]) -> list[dict[str, Any]]:
                 "mean_gap": round(sum(g for g, _ in inside) / len(inside), 4),
             }
         )
+    probabilities = smoothed([b["observed"] for b in bins], [b["pairs"] for b in bins])
+    return [{**b, "probability": round(p, 4)} for b, p in zip(bins, probabilities, strict=True)]
+
+
+def smoothed(observed: list[float], pairs: list[int]) -> list[float]:
+    """Probabilities to state for bins of rising gap: non-decreasing, and from 0.5 to less than 1."""
     # Half a pair each way, so that no finite number of pairs makes certainty.
-    counted = [(b["observed"] * b["pairs"] + 0.5) / (b["pairs"] + 1) for b in bins]
-    smooth = isotonic(counted, [b["pairs"] for b in bins])
-    return [{**b, "probability": round(max(0.5, p), 4)} for b, p in zip(bins, smooth, strict=True)]
+    counted = [(o * n + 0.5) / (n + 1) for o, n in zip(observed, pairs, strict=True)]
+    return [max(0.5, p) for p in isotonic(counted, pairs)]
 
 
-def calibrate(anchors: list[Anchor]) -> dict[str, list[dict[str, Any]]]:
-    """Calibration tables; every network is predicted by a line that has not seen its family."""
+def family_held_out(anchors: list[Anchor]) -> dict[str, float]:
+    """Name -> top-1 in % by a line that has not seen the network's family."""
     predicted: dict[str, float] = {}
     for family in sorted({a.family for a in anchors}):
         line = fit_line([a for a in anchors if a.family != family])
         mine = [a for a in anchors if a.family == family]
         predicted.update(zip((a.name for a in mine), predict(line, mine).tolist(), strict=True))
+    return predicted
+
+
+def calibrate(anchors: list[Anchor], own_pairs: Iterable[Pair] = ()) -> dict[str, list[dict[str, Any]]]:
+    """Calibration tables; every network is predicted by a line that has not seen its family.
+
+    Args:
+        anchors: published networks.
+        own_pairs: pairs of a user's MobileViTs, which count in every table.
+    """
+    predicted, own = family_held_out(anchors), list(own_pairs)
 
     def table(keep: Callable[[Anchor, Anchor], bool]) -> list[dict[str, Any]]:
-        pairs = []
+        pairs = own.copy()
         for a, b in combinations(anchors, 2):
             if keep(a, b) and a.top1 != b.top1:
                 gap = predicted[a.name] - predicted[b.name]

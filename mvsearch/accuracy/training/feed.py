@@ -71,10 +71,8 @@ def training_batches(images: Images, recipe: Recipe, seed: int) -> Iterator[tupl
         yield render(pixels, views, side), labels
 
 
-def plain_batches(
-    images: Images, resolution: int, batch_size: int, limit: int | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The images as they are, in order; or `limit` of them, evenly spread.
+def plain_batches(images: Images, resolution: int, batch_size: int, limit: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The images as they are, in order; at most `limit` of them, evenly spread.
 
     Yields:
         (float32 (B, 3, resolution, resolution), labels (B,)).

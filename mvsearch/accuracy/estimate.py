@@ -76,6 +76,11 @@ class Top1Explanation:
         return own + sum(b.bias for b in self.bounds)
 
     @property
+    def plain(self) -> float:
+        """The value without these shifts, in %: what size, block kinds, patches and resolution say alone."""
+        return self.value - self.bias
+
+    @property
     def distance(self) -> float:
         """Standard deviation that the departures add, in points; 0 for a published network."""
         return sqrt(sum(k.sigma**2 for k in (*self.knobs, *self.bounds)))

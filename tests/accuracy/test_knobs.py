@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvsearch.accuracy import Top1Explanation, explain_top1
+from mvsearch.accuracy import Top1Explanation, estimate_top1, explain_top1
+from mvsearch.accuracy.cases import EXPLOITED, THINNED
 from mvsearch.accuracy.evidence import KNOBS, TRUST_REGION
 from mvsearch.accuracy.features import part_sizes, total_size
+from mvsearch.costs import count
 from mvsearch.spec.arch import (
     ArchSpec,
     ConvStem,
@@ -21,7 +23,8 @@ from mvsearch.spec.arch import (
     MobileViTV2Stage,
     PoolHead,
 )
-from mvsearch.spec.published import network
+from mvsearch.spec.defaults import CONFIDENCE
+from mvsearch.spec.published import network, with_patches
 
 V3 = dict.fromkeys(("dw_local", "fuse_1x1", "concat_local", "residual"), True)
 SMALL = ("mobilevit_xxs", "mobilevit_xs", "mobilevit_s", "mobilevitv3_xxs", "mobilevitv3_xs", "mobilevitv3_s_l2",
@@ -39,12 +42,6 @@ def v3(
     return ArchSpec(ConvStem(16), (first, second, *stages), ExpandHead())
 
 
-EXPLOITED = v3((24, 24, 48, 56, 320), (48, 64, 128), (1, 1, 1), (6, 6, 2, 3, 6), ffn=4)
-"""What a search for the plain estimate at 2 M parameters arrives at (2.0 M, 11 M activations, 360 M MACs)."""
-THINNED = v3((32, 48, 88, 144, 144), (88, 112, 128), (2, 4, 3), (4, 4, 4, 4, 4))
-"""MobileViTv3-XS thinned evenly (2.12 M)."""
-
-
 def lower_bound(e: Top1Explanation) -> float:
     return e.value - 0.8416 * e.sigma
 
@@ -55,19 +52,40 @@ def change(spec: ArchSpec, index: int, **values: Any) -> ArchSpec:
     return replace(spec, stages=tuple(stages))
 
 
+def test_the_two_networks_are_the_ones_that_are_told_of() -> None:
+    """Parameters, activations and MACs as they were when the first was found and the second thinned."""
+    for spec, params, activations, macs in ((EXPLOITED, 2.00, 11.6, 361), (THINNED, 2.12, 13.8, 882)):
+        costs = count(spec, 256)
+        assert costs.params / 1e6 == pytest.approx(params, abs=0.005)
+        assert costs.activations / 1e6 == pytest.approx(activations, abs=0.05)
+        assert costs.macs / 1e6 == pytest.approx(macs, abs=0.5)
+    assert [s.depth for s in EXPLOITED.transformer_stages] == [1, 1, 1]
+    assert [s.dim for s in EXPLOITED.transformer_stages] == [48, 64, 128]
+    assert [s.ffn_ratio for s in EXPLOITED.transformer_stages] == [4, 4, 4]
+    assert [s.expansion for s in EXPLOITED.stages] == [6, 6, 2, 3, 6]
+    assert EXPLOITED.stages[-1].channels == 320
+
+
 def test_exploited_corner() -> None:
+    """The plain estimate tells little between them, the lower bound that a search maximises tells much."""
     e, thinned = explain_top1(EXPLOITED), explain_top1(THINNED)
-    plain = e.score + e.block_offset
-    print(f"exploited: plain {plain:.2f}, estimate {e.value:.2f} +- {e.sigma:.2f}, lower bound {lower_bound(e):.2f}")
-    print(f"thinned: estimate {thinned.value:.2f} +- {thinned.sigma:.2f}, lower bound {lower_bound(thinned):.2f}")
-    assert 74 < plain < 75.5
-    assert 70 < e.value < 72.5
+    bounds = [estimate_top1(spec).quantile(1 - CONFIDENCE) for spec in (EXPLOITED, THINNED)]
+    for name, x, bound in (("exploited", e, bounds[0]), ("thinned", thinned, bounds[1])):
+        print(f"{name}: plain {x.plain:.2f}, estimate {x.value:.2f} +- {x.sigma:.2f}, lower bound {bound:.2f}")
+    assert thinned.plain - e.plain == pytest.approx(1.2, abs=0.2)
+    assert bounds[1] - bounds[0] >= 3
+    assert 69.5 < e.value < 72.5
     assert 1.8 < e.sigma < 2.8
     assert e.flags[0] == "extrapolating"
     assert e.flags[1].startswith("extrapolating: far from mobilevitv3_")
     assert thinned.value > 75
     assert thinned.sigma < 0.75
-    assert lower_bound(thinned) - lower_bound(e) > 3
+
+
+def test_exploited_corner_without_its_patch_of_8() -> None:
+    e, thinned = explain_top1(with_patches(EXPLOITED, (2, 2, 2))), explain_top1(THINNED)
+    assert 0 < thinned.plain - e.plain < 0.8
+    assert lower_bound(thinned) - lower_bound(e) >= 3
 
 
 def test_no_departure_is_rewarded_in_the_tables() -> None:

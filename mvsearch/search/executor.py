@@ -6,13 +6,14 @@ A call that fails, runs out of memory, takes too long or loses its worker gives 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from mvsearch.spec.record import Failure, FailureKind
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Source = Callable[[], Item | None]
 
 
 class TaskError(Exception):
@@ -51,6 +52,28 @@ class Executor(Protocol):
         """
         ...
 
+    def feed(
+        self,
+        task: Callable[[Item], Result],
+        source: Source[Item],
+        resource: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Iterator[tuple[int, Result | Failure]]:
+        """Call `task` on what a source hands out, which may depend on the results so far.
+
+        Args:
+            task: a module-level function.
+            source: asked for an item whenever a worker is idle; None if it has none at that moment. It ends when the
+                source has none and nothing runs.
+            resource: as in `map`.
+            timeout_s: without any result, after which what runs is given up; the executor's own by default.
+
+        Yields:
+            (number of the item in the order in which they were handed out, its result or failure), in the order of
+            completion.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of the workers."""
         ...
@@ -75,6 +98,12 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0][:300]
 
 
+def source_of(items: Iterable[Item]) -> Source[Item]:
+    """Hands out the items one after the other."""
+    left = iter(items)
+    return lambda: next(left, None)
+
+
 class InProcessExecutor:
     """Runs every task here, one after the other, in order."""
 
@@ -88,8 +117,20 @@ class InProcessExecutor:
         self, task: Callable[[Item], Result], items: Sequence[Item], resource: str | None = None
     ) -> Iterator[tuple[int, Result | Failure]]:
         """See `Executor.map`; one task at a time has every resource to itself."""
-        for index, item in enumerate(items):
-            yield index, run_task(task, item)
+        return self.feed(task, source_of(items))
+
+    def feed(
+        self,
+        task: Callable[[Item], Result],
+        source: Source[Item],
+        resource: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Iterator[tuple[int, Result | Failure]]:
+        """See `Executor.feed`; nothing here can give up what runs."""
+        number = 0
+        while (item := source()) is not None:
+            yield number, run_task(task, item)
+            number += 1
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -127,6 +168,16 @@ class LazyExecutor:
     ) -> Iterator[tuple[int, Result | Failure]]:
         """See `Executor.map`; waits for the executor."""
         yield from self._future.result().map(task, items, resource)
+
+    def feed(
+        self,
+        task: Callable[[Item], Result],
+        source: Source[Item],
+        resource: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Iterator[tuple[int, Result | Failure]]:
+        """See `Executor.feed`; waits for the executor."""
+        yield from self._future.result().feed(task, source, resource, timeout_s)
 
     def close(self) -> None:
         """Wait for the start to end, then close."""

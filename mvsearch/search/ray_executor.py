@@ -13,12 +13,12 @@ import os
 import sys
 import time
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from mvsearch.errors import InputError
-from mvsearch.search.executor import run_task
+from mvsearch.search.executor import Source, run_task, source_of
 from mvsearch.spec.record import Failure
 
 Item = TypeVar("Item")
@@ -26,6 +26,8 @@ Result = TypeVar("Result")
 
 MAX_LOSSES = 2
 """A task that takes its worker down this often is recorded as the cause."""
+RAY_GPU = "GPU"
+"""Ray's own name of a GPU as a resource; a worker that holds one sees that one alone."""
 OBJECT_STORE_BYTES = 100 * 2**20
 TASK_TIMEOUT_S = 300.0
 DEVICE_TIMEOUT_S = 1800.0
@@ -88,14 +90,26 @@ class RayExecutor:
         self, task: Callable[[Item], Result], items: Sequence[Item], resource: str | None = None
     ) -> Iterator[tuple[int, Result | Failure]]:
         """See `Executor.map`; a lost worker is replaced and its task tried once more."""
-        return (self._device_pool(resource) if resource else self._pool).map(task, items)
+        return self.feed(task, source_of(items), resource)
+
+    def feed(
+        self,
+        task: Callable[[Item], Result],
+        source: Source[Item],
+        resource: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Iterator[tuple[int, Result | Failure]]:
+        """See `Executor.feed`; a lost worker is replaced and its task tried once more."""
+        return (self._device_pool(resource) if resource else self._pool).feed(task, source, timeout_s)
 
     def _device_pool(self, resource: str) -> _Pool:
         if resource not in self._device_pools:
             ray = self._ray
             # No CPU: those are taken by the workers, which wait while a device is measured.
             options: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0, "resources": {resource: 1}}
-            if resource.startswith("gpu") and self.units("GPU"):
+            if resource == RAY_GPU:
+                options = {"num_cpus": 0, "max_restarts": 0, "num_gpus": 1}
+            elif resource.startswith("gpu") and self.units(RAY_GPU):
                 # Taken from whoever else asks Ray for GPUs; numbered as the target numbers them, all of them visible.
                 options |= {
                     "num_gpus": 1,
@@ -131,18 +145,29 @@ class _Pool:
         self._ray, self._start, self._timeout_s, self._lost = ray, start, timeout_s, lost
         self._workers = [start() for _ in range(size)]
 
-    def map(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
-        """See `Executor.map`."""
-        ray = self._ray
-        waiting = deque(range(len(items)))
-        losses = dict.fromkeys(range(len(items)), 0)
+    def feed(
+        self, task: Callable[[Item], Result], source: Source[Item], timeout_s: float | None = None
+    ) -> Iterator[tuple[int, Result | Failure]]:
+        """See `Executor.feed`."""
+        ray, timeout_s = self._ray, timeout_s or self._timeout_s
+        items: list[Item] = []
+        losses: Counter[int] = Counter()
+        waiting: deque[int] = deque()
         running: dict[Any, tuple[int, int]] = {}
         idle = list(range(len(self._workers)))
         heard = time.monotonic()
-        while waiting or running:
-            while waiting and idle:
+        while True:
+            while idle:
+                if not waiting:
+                    item = source()
+                    if item is None:
+                        break
+                    waiting.append(len(items))
+                    items.append(item)
                 index, slot = waiting.popleft(), idle.pop()
                 running[self._workers[slot].call.remote(task, items[index])] = (index, slot)
+            if not running:
+                return
             done, _ = ray.wait(list(running), num_returns=1, timeout=POLL_S)
             if not done:
                 if reason := self._lost():
@@ -150,14 +175,17 @@ class _Pool:
                         self._replace(slot)
                         waiting.append(index)
                     yield from ((index, Failure("worker-lost", reason)) for index in waiting)
+                    while (item := source()) is not None:
+                        items.append(item)
+                        yield len(items) - 1, Failure("worker-lost", reason)
                     return
-                if time.monotonic() - heard > self._timeout_s:
+                if time.monotonic() - heard > timeout_s:
                     heard = time.monotonic()
                     for ref, (index, slot) in list(running.items()):
                         del running[ref]
                         self._replace(slot)
                         idle.append(slot)
-                        yield index, Failure("timeout", f"no result within {self._timeout_s:.0f} s")
+                        yield index, Failure("timeout", f"no result within {timeout_s:.0f} s")
                 continue
             heard = time.monotonic()
             index, slot = running.pop(done[0])

@@ -61,6 +61,24 @@ def test_no_items(executor):
     assert list(executor.map(double, [])) == []
 
 
+def test_a_source_may_depend_on_the_results(executor):
+    """Doubles a number until it exceeds 20; the next one is known only when the one before is done."""
+    last, done = [1], []
+
+    def source():
+        return last.pop() if last else None
+
+    for number, result in executor.feed(double, source):
+        done.append((number, result))
+        if result < 20:
+            last.append(result)
+    assert done == [(0, 2), (1, 4), (2, 8), (3, 16), (4, 32)]
+
+
+def test_a_source_with_nothing(executor):
+    assert list(executor.feed(double, lambda: None)) == []
+
+
 def test_a_failure_is_a_record_with_its_kind(executor):
     results = dict(executor.map(troublesome, list(range(6))))
     assert results[0] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from math import log2, prod, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
@@ -185,7 +186,7 @@ def _assess(spec: ArchSpec, resolution: Resolution, estimator: Estimator) -> _As
             own,
             log2(size.params),
             late_ratio(sizes),
-            lambda head: max(0.0, score - estimator.score(*total_size(part_sizes(replace(spec, head=head))))),
+            cache(lambda head: max(0.0, score - estimator.score(*total_size(part_sizes(replace(spec, head=head)))))),
         )
         terms += departures
     laboratory = estimator.laboratory and estimator.score(*size, log_shift + estimator.laboratory) - score - offset

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvsearch.accuracy import Top1Explanation, estimate_top1, explain_top1
-from mvsearch.accuracy.cases import EXPLOITED, THINNED
+from mvsearch.accuracy.allocation.cases import cases
 from mvsearch.accuracy.evidence import KNOBS, TRUST_REGION
 from mvsearch.accuracy.features import part_sizes, total_size
 from mvsearch.costs import count
@@ -40,6 +40,9 @@ def v3(
     ]
     first, second = InvertedResidualStage(c1, expansions[0], 1, 1), InvertedResidualStage(c2, expansions[1], 3, 2)
     return ArchSpec(ConvStem(16), (first, second, *stages), ExpandHead())
+
+
+EXPLOITED, THINNED = cases()["exploited"], cases()["thinned"]
 
 
 def lower_bound(e: Top1Explanation) -> float:

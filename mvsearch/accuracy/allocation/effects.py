@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mvsearch.errors import InputError
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 LEVEL = 0.05
 
 
@@ -165,8 +166,8 @@ def _weighted(
     """(coefficients, covariance, misfit variance, degrees of freedom of the tests)."""
 
     def solve(variances: Array) -> tuple[Array, Array, float]:
-        information = np.linalg.pinv(design.T @ (design / variances[:, None]), rcond=1e-10, hermitian=True)
-        coefficients = information @ (design.T @ (means / variances))
+        information: Array = np.linalg.pinv(design.T @ (design / variances[:, None]), rcond=1e-10, hermitian=True)
+        coefficients: Array = information @ (design.T @ (means / variances))
         return coefficients, information, float(np.sum((means - design @ coefficients) ** 2 / variances))
 
     if noise is None or noise == 0.0:

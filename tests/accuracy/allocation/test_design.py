@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mvsearch.accuracy import explain_top1
 from mvsearch.accuracy.allocation.cases import EXPLOITED, THINNED, cases
 from mvsearch.accuracy.allocation.design import (
     ACTIVATIONS_TOLERANCE,
@@ -126,3 +127,12 @@ def test_cases_have_the_shapes_that_are_told_of_them() -> None:
     assert exploited.stages[4].channels == 320
     assert [s.channels for s in thinned.stages[2:]] == [88, 144, 144]
     assert [s.dim for s in thinned.transformer_stages] == [88, 112, 128]
+
+
+def test_the_lower_bound_tells_the_cases_apart_where_size_does_not() -> None:
+    exploited, thinned = (explain_top1(cases()[name]) for name in (EXPLOITED, THINNED))
+    by_size = [e.score + e.block_offset for e in (exploited, thinned)]
+    lower = [e.value - 0.8416 * e.sigma for e in (exploited, thinned)]  # the search's default confidence, 80 %
+    print(f"by size {by_size}, lower bounds {lower}")
+    assert abs(by_size[1] - by_size[0]) < 1.5
+    assert lower[1] - lower[0] > 3

@@ -71,15 +71,19 @@ def tiers(measurements: Sequence[Measurement], confidence: float, threshold: flo
     Returns:
         A tier per measurement, in their order. Of equal lower bounds the first leads.
     """
-    lower = [m.quantile(1 - confidence) for m in measurements]
-    rest = sorted(range(len(measurements)), key=lambda i: -lower[i])
-    result = [0] * len(measurements)
+    return tiers_of([m.quantile(1 - confidence) for m in measurements], [m.value for m in measurements], threshold)
+
+
+def tiers_of(lower: Sequence[float], values: Sequence[float], threshold: float = TIE_THRESHOLD) -> tuple[int, ...]:
+    """The same from lower bounds and values, in %."""
+    rest = sorted(range(len(lower)), key=lambda i: -lower[i])
+    result = [0] * len(lower)
     tier = 0
     while rest:
         leader = rest[0]
         apart = []
         for i in rest:
-            near = lower[leader] - lower[i] < threshold and tied(measurements[i], measurements[leader], threshold)
+            near = lower[leader] - lower[i] < threshold and abs(values[leader] - values[i]) < threshold
             if i == leader or near:
                 result[i] = tier
             else:

@@ -54,10 +54,18 @@ def test_above_8_million_the_estimate_is_flagged_and_less_sure() -> None:
     assert abs(far.value - LABELS["mobilevitv2_2.0"]) < 0.6  # the plain line says 82.6 for 81.1
 
 
-@pytest.mark.parametrize(("patches", "published"), [((3, 3, 3), 0.1), ((4, 4, 4), -0.8), ((8, 4, 2), -1.1)])
-def test_patch_offsets(patches: tuple[int, int, int], published: float) -> None:
-    base = explain_top1(network("mobilevit_s"))
-    other = explain_top1(with_patches(network("mobilevit_s"), patches))
+@pytest.mark.parametrize(
+    ("name", "patches", "published"),
+    [
+        ("mobilevit_s", (3, 3, 3), 0.1),
+        ("mobilevit_s", (4, 4, 4), -0.8),
+        ("mobilevit_s", (8, 4, 2), -1.1),
+        ("mobilevit_xs", (8, 4, 2), -1.0),
+    ],
+)
+def test_patch_offsets(name: str, patches: tuple[int, int, int], published: float) -> None:
+    base = explain_top1(network(name))
+    other = explain_top1(with_patches(network(name), patches))
     assert other.value - base.value == pytest.approx(published, abs=0.2)
     assert other.value <= base.value
     assert other.sigma == pytest.approx(base.sigma, abs=0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import warnings
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-"""That are opened. Others of Pillow's call outside programs (EPS) or hold no photographs."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+"""That are opened. Others of Pillow's call outside programs (EPS) or hold no photographs.
+JPEG includes the pairs of pictures (MPO) of some cameras."""
 MAX_PIXELS = 100_000_000
 """Larger images are refused before they are decoded: 300 MB each, and several are decoded at a time."""
 BACKGROUND = (255, 255, 255)
@@ -72,7 +74,7 @@ def quiet() -> Iterator[None]:
 @contextmanager
 def _opened(content: bytes) -> Iterator[Image.Image]:
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=_formats()) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Undecodable(f"larger than {MAX_PIXELS // 10**6} million pixels")
             yield image
@@ -81,9 +83,15 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         raise Undecodable(f"larger than {MAX_PIXELS // 10**6} million pixels") from None
     except UnidentifiedImageError:
-        raise Undecodable("no image" if content else "empty") from None
+        raise Undecodable("no image in a known format" if content else "empty") from None
     except Exception as error:  # Decoders fail in any way on damaged files; each is a fact about the file.
         raise Undecodable(" ".join(str(error).split()) or type(error).__name__) from None
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(f for f in FORMATS if f in Image.OPEN)  # Pillow may have been built without one of them.
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -1,13 +1,10 @@
-"""What a folder, a zip archive or a tar file holds: one list of files that can be read one by one, from many threads."""
+"""What a folder holds: a list of files that can be read one by one, from many threads. Archives: see `archives.py`."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +19,8 @@ IMAGE_SUFFIXES = (
 )  # fmt: skip
 """Of files that are meant as images. Inside class folders the content decides, not the name."""
 _LITTER = {"__macosx", "thumbs.db", "desktop.ini"}
-_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.EISDIR}
+GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.EISDIR}
+"""Errors of a file that was listed and is no longer there."""
 
 
 class Unreadable(Exception):
@@ -125,100 +123,11 @@ class FolderSource:
             with open(entry.where, "rb") as file:  # noqa: PTH123 - a Path for each of a million files costs memory
                 content = file.read(MAX_BYTES + 1)
         except OSError as error:
-            if error.errno in _GONE:
+            if error.errno in GONE:
                 raise changed(self.place, entry, "is gone") from None
             raise Unreadable(error.strerror or str(error)) from None
         if len(content) != entry.size:
             raise changed(self.place, entry, "has another size")
-        return content
-
-    def close(self) -> None:
-        """Nothing is kept open."""
-
-
-class ZipSource:
-    """A zip archive, read in place.
-
-    Raises:
-        InputError: no zip archive, or a damaged one.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.place = str(path)
-        try:
-            self._archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise InputError(f"`{path}` cannot be read as a zip archive: {error}", "give a complete, readable `.zip`") from None
-        self.entries: list[Entry] = []
-        self.folders: list[str] = []
-        for info in self._archive.infolist():
-            name = tidy(info.filename)
-            if not name:
-                continue
-            if info.is_dir():
-                self.folders.append(name)
-                continue
-            fault = "encrypted" if info.flag_bits & 1 else _too_large(info.file_size)
-            self.entries.append(Entry(shown(name), info.file_size, f"{info.CRC:08x}", info, fault))
-
-    def read(self, entry: Entry) -> bytes:
-        """See `Source.read`; checksums are checked."""
-        try:
-            return self._archive.read(entry.where)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-            raise Unreadable(f"damaged in the archive: {error}") from None
-
-    def close(self) -> None:
-        """Close the archive."""
-        self._archive.close()
-
-
-class TarSource:
-    """Tar files, read in place; a file's name begins with the tar file's name when there are several.
-
-    Raises:
-        InputError: a tar file is damaged, compressed or cannot be read.
-    """
-
-    def __init__(self, paths: list[Path], place: str, names: list[str]) -> None:
-        self.place = place
-        self.entries: list[Entry] = []
-        self.folders: list[str] = []
-        for path, shard in zip(paths, names, strict=True):
-            prefix = f"{shard}/" if shard else ""
-            try:
-                about = path.stat()
-                with tarfile.open(path, "r:") as tar:
-                    for member in tar:
-                        name = tidy(member.name)
-                        if not name:
-                            continue
-                        if member.isdir():
-                            self.folders.append(prefix + name)
-                            continue
-                        fault = _too_large(member.size) if member.isreg() else "not a regular file"
-                        mark = f"{member.mtime}/{about.st_size}/{about.st_mtime_ns}"  # Tar files have no checksums of content.
-                        where = (str(path), member.offset_data)
-                        self.entries.append(Entry(shown(prefix + name), member.size, mark, where, fault))
-            except (tarfile.TarError, OSError) as error:
-                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                raise InputError(
-                    f"`{path}` cannot be read as a tar file: {reason}", "give complete `.tar` files without compression"
-                ) from None
-
-    def read(self, entry: Entry) -> bytes:
-        """See `Source.read`."""
-        path, offset = entry.where
-        try:
-            with open(path, "rb") as file:  # noqa: PTH123 - see FolderSource
-                file.seek(offset)
-                content = file.read(entry.size)
-        except OSError as error:
-            if error.errno in _GONE:
-                raise changed(self.place, entry, "is gone") from None
-            raise Unreadable(error.strerror or str(error)) from None
-        if len(content) != entry.size:
-            raise Unreadable("the tar file ends before it")
         return content
 
     def close(self) -> None:
@@ -271,9 +180,10 @@ def _file(item: os.DirEntry[str], name: str) -> Entry:
         about = item.stat()
     except OSError:
         return Entry(shown(name), 0, "", item.path, "a link to nothing")
-    fault = _too_large(about.st_size) if stat.S_ISREG(about.st_mode) else "not a regular file"
+    fault = too_large(about.st_size) if stat.S_ISREG(about.st_mode) else "not a regular file"
     return Entry(shown(name), about.st_size, str(about.st_mtime_ns), item.path, fault)
 
 
-def _too_large(size: int) -> str:
+def too_large(size: int) -> str:
+    """Why a file of so many bytes is not read; empty if it is."""
     return f"larger than {MAX_BYTES // 2**20} MB" if size > MAX_BYTES else ""

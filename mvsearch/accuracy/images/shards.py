@@ -12,8 +12,9 @@ import itertools
 import re
 from pathlib import Path
 
+from mvsearch.accuracy.images.archives import TarSource
 from mvsearch.accuracy.images.layout import HELD_OUT, TRAIN_NAMES, VAL_NAMES, Labelled, Sample, check_two, hold_out, mixed
-from mvsearch.accuracy.images.listing import IMAGE_SUFFIXES, Entry, TarSource, Unreadable
+from mvsearch.accuracy.images.listing import IMAGE_SUFFIXES, Entry, Unreadable
 from mvsearch.errors import InputError
 
 LABEL = "cls"

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mvsearch.accuracy.images.archives import TarSource, ZipSource
 from mvsearch.accuracy.images.layout import ALLOWED, Labelled, arrange
-from mvsearch.accuracy.images.listing import IMAGE_SUFFIXES, FolderSource, Source, TarSource, ZipSource
+from mvsearch.accuracy.images.listing import IMAGE_SUFFIXES, FolderSource, Source
 from mvsearch.accuracy.images.shards import arrange_shards, expand, find, holds_shards
 from mvsearch.errors import InputError
 

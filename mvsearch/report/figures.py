@@ -19,7 +19,7 @@ _WIDE, _NARROW = (900, 480), (330, 400)
 """Plot area in pixels for which labels are placed."""
 _CHARACTER, _LINE = 6.6, 13.0
 _MONO = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
-_AXIS: dict[str, Any] = {
+AXIS: dict[str, Any] = {
     "gridcolor": "var(--grid)",
     "linecolor": "var(--axis)",
     "tickcolor": "var(--axis)",
@@ -172,19 +172,20 @@ def _layout(axis: Axis, quality_title: str, top1_shown: tuple[float, float]) -> 
 
     ticks, texts = log_ticks(*axis.shown)
     return {
-        **_plain_layout(),
+        **plain_layout(),
         "xaxis": {
-            **_AXIS, "type": "log", "title": {"text": axis.title, "standoff": 10, "font": {"size": 13.5}},
+            **AXIS, "type": "log", "title": {"text": axis.title, "standoff": 10, "font": {"size": 13.5}},
             "range": [log10(axis.shown[0]), log10(axis.shown[1])], "tickvals": ticks, "ticktext": texts,
         },
-        "yaxis": {**_AXIS, "title": {"text": quality_title, "standoff": 8, "font": {"size": 13.5}}, "range": list(top1_shown)},
+        "yaxis": {**AXIS, "title": {"text": quality_title, "standoff": 8, "font": {"size": 13.5}}, "range": list(top1_shown)},
         "showlegend": False,
         "hovermode": "closest",
         "dragmode": "zoom",
     }  # fmt: skip
 
 
-def _plain_layout() -> dict[str, Any]:
+def plain_layout() -> dict[str, Any]:
+    """What all figures have in common; colours are CSS variables."""
     return {
         "template": "none",
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -218,9 +219,9 @@ def hypervolume_figure(points: Sequence[tuple[int, float]]) -> dict[str, Any]:
 
     figure = go.Figure(
         layout={
-            **_plain_layout(),
-            "xaxis": {**_AXIS, "title": {"text": "trials", "standoff": 8, "font": {"size": 13.5}}, "rangemode": "tozero"},
-            "yaxis": {**_AXIS, "title": {"text": "hypervolume", "standoff": 8, "font": {"size": 13.5}}},
+            **plain_layout(),
+            "xaxis": {**AXIS, "title": {"text": "trials", "standoff": 8, "font": {"size": 13.5}}, "rangemode": "tozero"},
+            "yaxis": {**AXIS, "title": {"text": "hypervolume", "standoff": 8, "font": {"size": 13.5}}},
             "showlegend": False,
             "margin": {"l": 60, "r": 14, "t": 10, "b": 46},
         }

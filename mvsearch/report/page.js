@@ -101,6 +101,10 @@
       const rate = painted(data.progress, getComputedStyle(document.documentElement));
       Plotly.react(progress, rate.data, rate.layout, { ...config, displayModeBar: false });
     }
+    for (const [id, plain] of Object.entries(data.training || {})) {
+      const found = painted(plain, getComputedStyle(document.documentElement));
+      Plotly.react(id, found.data, found.layout, { ...config, displayModeBar: false });
+    }
   }
 
   draw();

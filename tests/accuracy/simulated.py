@@ -100,16 +100,18 @@ def world(
         seeds: trainings per network.
         shared: error that all estimates have alike, beside their own.
     """
-    rng = np.random.default_rng(seed)
+    # Apart from each other, so that worlds that differ in one thing are alike in the others.
+    truths, rng = np.random.default_rng(seed), np.random.default_rng((seed, 1))
+    noise = np.random.default_rng((seed, 2, RECIPES.index(recipe)))
     truth: dict[str, float] = {}
     networks = []
 
     def losses(top1: float) -> list[float]:
-        mean = 0.9 + (top1 - 72) / slope if slope else rng.normal(0.9, 0.15)
-        return [mean + rng.normal(0, loss_sd) for _ in range(seeds)]
+        mean = 0.9 + (top1 - 72) / slope if slope else noise.normal(0.9, 0.15)
+        return [mean + noise.normal(0, loss_sd) for _ in range(seeds)]
 
     for i in range(num_candidates):
-        spec, top1 = candidate(i), rng.uniform(67, 77)
+        spec, top1 = candidate(i), truths.uniform(67, 77)
         truth[spec.arch_id] = top1
         before = estimate(top1 + shared + rng.normal(0, estimate_sigma), float(np.hypot(estimate_sigma, shared)))
         records = tuple(training(spec, x, s, recipe) for s, x in enumerate(losses(top1)))

@@ -113,8 +113,15 @@ def _why_not(points: Points, line: Line | None) -> str:
 
 def _why(line: Line | None, sigma: float, from_anchors: bool) -> str:
     assert line is not None
-    source = "error of left-out published networks" if from_anchors else "no surer than the estimates, which set the scale"
-    return f"{-line.slope / 10:.1f} ±{line.slope_se / 10:.1f} points per 0.1 nats, ±{sigma:.1f} points ({source})"
+    source = (
+        "the error of left-out published networks"
+        if from_anchors
+        else "no less than the estimates', by which alone it is judged"
+    )
+    return (
+        f"a loss lower by 0.1 nats is worth {-line.slope / 10:.1f} points (standard error {line.slope_se / 10:.1f}); top-1 "
+        f"read off it has a standard deviation of {sigma:.1f} points, {source}"
+    )
 
 
 def _sigma(points: Points, line: Line | None, others: Sequence[Line | None]) -> tuple[float, bool]:

@@ -6,11 +6,13 @@ from mvsearch.api.measure import measure
 from mvsearch.api.read import read_network
 from mvsearch.api.report import rebuild_report
 from mvsearch.api.search import RunResult, search
-from mvsearch.api.validate import validate
+from mvsearch.api.training import TrainOptions
+from mvsearch.api.validate import validate, validate_accuracy
 
 __all__ = [
     "Description",
     "RunResult",
+    "TrainOptions",
     "calibrate",
     "describe",
     "measure",
@@ -18,4 +20,5 @@ __all__ = [
     "rebuild_report",
     "search",
     "validate",
+    "validate_accuracy",
 ]

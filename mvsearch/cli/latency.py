@@ -1,4 +1,4 @@
-"""The commands around latency: how far to trust it, measuring it, and refitting it to one's own measurements."""
+"""The commands around latency: measuring it, and refitting it to one's own measurements."""
 
 from __future__ import annotations
 
@@ -10,24 +10,6 @@ import typer
 from mvsearch.spec import defaults
 
 TARGET = Annotated[str, typer.Option("--target", "-t", help="Device; `mvsearch targets` lists them.")]
-
-
-def validate(
-    target: TARGET = "iphone12",
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the table, the picture and the figures as JSON.")
-    ] = None,
-) -> None:
-    """Refit the latency predictor from its published table and show how far to trust it."""
-    from mvsearch.api.validate import validate as validate_target
-    from mvsearch.report.table import print_renderable
-    from mvsearch.report.validation import render_validation, write_validation
-
-    found = validate_target(target)
-    written = write_validation(found, out) if out else ()
-    print_renderable(render_validation(found))
-    for path in written:
-        print(path)
 
 
 def measure(

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from mvsearch.cli import commands, latency
+from mvsearch.cli import commands, latency, validation
 from mvsearch.cli.output import print_error
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 app.callback()(commands.root)
 for command in (
-    commands.run, commands.describe, commands.report, latency.measure, latency.calibrate, latency.validate,
+    commands.run, commands.describe, commands.report, latency.measure, latency.calibrate, validation.validate,
     commands.spaces, commands.targets, commands.networks,
 ):  # fmt: skip
     app.command()(command)

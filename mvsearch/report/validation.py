@@ -9,13 +9,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from mvsearch.errors import InputError
+from mvsearch.report.terminal import note, percent, plain_table, titled
 from mvsearch.report.words import plural
 from mvsearch.targets.predictor.validation import HeldOutRow, PhoneValidation, SummaryRow
 
@@ -30,53 +29,33 @@ def render_validation(found: PhoneValidation) -> RenderableType:
     """The honesty report: errors on what the fit has not seen; beside them the baseline and the noise between laboratories."""
     parts: list[RenderableType] = [
         Text(f"Predicted latency on {found.target} against published latencies of {found.device}", style="bold"),
-        _note(
+        note(
             f"Refitted now from the shipped table: {found.rows_used} published values of {found.networks} networks of "
             f"{found.families} families (data {found.data_hash}). Nothing was measured here. Predicted is: {found.protocol}."
         ),
     ]
     if found.refusal:
-        parts.append(_note(f"No predictor is shipped for it: {found.refusal}."))
+        parts.append(note(f"No predictor is shipped for it: {found.refusal}."))
     parts += [
-        _titled("What a fit says that has not seen the network, or its family", _summary(found.summary, found.level)),
-        _titled("Noise floor: one network on one device, two laboratories", _noise(found)),
+        titled("What a fit says that has not seen the network, or its family", _summary(found.summary, found.level)),
+        titled("Noise floor: one network on one device, two laboratories", _noise(found)),
     ]
     if found.anchors:
-        parts.append(_titled("What own measurements do (simulated on published families and laboratories)", _anchors(found)))
+        parts.append(titled("What own measurements do (simulated on published families and laboratories)", _anchors(found)))
     if found.ratios:
-        parts.append(_titled("One network over another", _ratios(found)))
-    parts.append(_titled("Largest errors, family held out", _worst(found.worst[:NUM_WORST])))
+        parts.append(titled("One network over another", _ratios(found)))
+    parts.append(titled("Largest errors, family held out", _worst(found.worst[:NUM_WORST])))
     off = [r for r in found.unused if r.off_neural_engine]
     if off:
-        parts.append(_titled("Left out: an operation fell off the Neural Engine", _off_engine(found)))
-    parts.append(_titled("Scale of every protocol over the reference", _scales(found)))
+        parts.append(titled("Left out: an operation fell off the Neural Engine", _off_engine(found)))
+    parts.append(titled("Scale of every protocol over the reference", _scales(found)))
     return Group(*parts)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _note(text: str) -> RenderableType:
-    return Padding(Text(text), (0, 1))
-
-
-def _titled(title: str, table: Table) -> RenderableType:
-    return Group(Text(f"\n{title}", style="bold"), table)
-
-
-def _table(*columns: tuple[str, bool]) -> Table:
-    """Columns as (title, whether they hold numbers)."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, header_style="", show_edge=False)
-    for title, is_number in columns:
-        table.add_column(title, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
-    return table
-
-
 def _summary(rows: Iterable[SummaryRow], level: float) -> Table:
-    table = _table(
+    table = plain_table(
         ("held out: networks\n  predictor", False), ("n", True), ("mean\nerror", True), ("median\nerror", True),
-        ("Spear-\nman", True), ("Ken-\ndall", True), (f"{_percent(level)}\nwithin", True),
+        ("Spear-\nman", True), ("Ken-\ndall", True), (f"{percent(level)}\nwithin", True),
         ("inside\nintervals", True), ("their\nfactor", True),
     )  # fmt: skip
     table.columns[0].min_width = 33
@@ -100,22 +79,22 @@ def _summary(rows: Iterable[SummaryRow], level: float) -> Table:
 
 
 def _noise(found: PhoneValidation) -> Table:
-    table = _table(
+    table = plain_table(
         ("pairs of rows", False), ("values", False), ("pairs", True), ("mean\ndifference", True),
         ("median", True), ("within\n10 %", True), ("within\n20 %", True),
     )  # fmt: skip
     for f in found.noise_floor:
         table.add_row(
             f.subset, f.how, str(f.pairs), f"{f.mape_percent:.1f} %", f"{f.median_percent:.1f} %",
-            _percent(f.within_10), _percent(f.within_20),
+            percent(f.within_10), percent(f.within_20),
         )  # fmt: skip
     return table
 
 
 def _anchors(found: PhoneValidation) -> Table:
-    table = _table(
+    table = plain_table(
         ("families", False), ("own measurements", True), ("tried", True), ("mean error\nof the rest", True), ("median", True),
-        (f"{_percent(found.level)} of errors\nwithin", True),
+        (f"{percent(found.level)} of errors\nwithin", True),
     )  # fmt: skip
     for a in found.anchors:
         table.add_row(
@@ -126,7 +105,7 @@ def _anchors(found: PhoneValidation) -> Table:
 
 
 def _ratios(found: PhoneValidation) -> Table:
-    table = _table(
+    table = plain_table(
         ("networks", False), ("predicted,\nboth held out", True), ("predicted,\nshipped fit", True), ("published", True)
     )
     for r in found.ratios:
@@ -136,7 +115,7 @@ def _ratios(found: PhoneValidation) -> Table:
 
 
 def _worst(rows: Sequence[HeldOutRow]) -> Table:
-    table = _table(
+    table = plain_table(
         ("network", False), ("protocol", False), ("published ms,\nas printed", True), ("at the\nreference", True),
         ("predicted\nms", True), ("interval", True), ("ratio", True),
     )  # fmt: skip
@@ -149,7 +128,7 @@ def _worst(rows: Sequence[HeldOutRow]) -> Table:
 
 
 def _off_engine(found: PhoneValidation) -> Table:
-    table = _table(
+    table = plain_table(
         ("network", False),
         ("protocol", False),
         ("published\nms", True),
@@ -164,7 +143,7 @@ def _off_engine(found: PhoneValidation) -> Table:
 
 
 def _scales(found: PhoneValidation) -> Table:
-    table = _table(("protocol", False), ("scale", True), ("rows", True), ("networks", True), ("", False))
+    table = plain_table(("protocol", False), ("scale", True), ("rows", True), ("networks", True), ("", False))
     for s in found.scales:
         role = "reference" if s.reference else "" if s.recent else "older software than iOS 16"
         table.add_row(s.protocol, f"{s.scale:.2f}", str(s.rows), str(s.networks), role)
@@ -198,7 +177,7 @@ def write_validation(found: PhoneValidation, folder: Path) -> tuple[Path, ...]:
 def render_calibration(found: CalibrationReport) -> RenderableType:
     """What a refit to one's own measurements did to the error."""
     after = "one row alone cannot be left out" if found.mape_after is None else f"{found.mape_after:.1f} %"
-    table = _table(
+    table = plain_table(
         ("line", True), ("network", False), ("measured\nms", True), ("shipped\npredicts", True),
         ("calibrated,\nrow left out", True), ("calibrated,\ninterval", True),
     )  # fmt: skip
@@ -207,14 +186,14 @@ def render_calibration(found: CalibrationReport) -> RenderableType:
             str(r.line), f"{r.network}@{r.resolution}", f"{r.measured_ms:.2f}", f"{r.before_ms:.2f}",
             "" if r.after_ms is None else f"{r.after_ms:.2f}", f"{r.low_ms:.2f} to {r.high_ms:.2f}",
         )  # fmt: skip
-    errors = _table(("", False), ("shipped", True), ("calibrated", True))
+    errors = plain_table(("", False), ("shipped", True), ("calibrated", True))
     errors.add_row("mean error on these rows (calibrated: each left out)", f"{found.mape_before:.1f} %", after)
     errors.add_row(
         f"mean error expected of {plural(found.anchors, 'measurement')} (simulated on published families)",
         f"{found.expected_mape_before:.1f} %", f"{found.expected_mape_after:.1f} %",
     )  # fmt: skip
     errors.add_row(
-        f"{_percent(found.level)} interval of a MobileViT v1 or v2",
+        f"{percent(found.level)} interval of a MobileViT v1 or v2",
         f"x/÷ {found.factor_before:.2f}",
         f"x/÷ {found.factor_after:.2f}",
     )
@@ -223,7 +202,7 @@ def render_calibration(found: CalibrationReport) -> RenderableType:
         table,
         Text(),
         errors,
-        _note(f"\nYour latencies lie at {found.scale:.2f} times the reference protocol's."),
+        note(f"\nYour latencies lie at {found.scale:.2f} times the reference protocol's."),
     ]
-    parts += [_note(f"note: {w}") for w in found.warnings]
+    parts += [note(f"note: {w}") for w in found.warnings]
     return Group(*parts)

@@ -82,11 +82,11 @@ def _estimates() -> list[Scores]:
     found = held_out()
     return [
         Scores(
-            "estimate, family held out", "estimated", "the regression, which has seen no MobileViT",
+            "estimate, family out", "estimated", "regression that has seen no MobileViT",
             tuple(h.family_out for h in found),
         ),
         Scores(
-            "estimate, size band left out", "estimated", "with block offsets from the other size bands",
+            "estimate, band out", "estimated", "regression with block offsets from the other size bands",
             tuple(h.band_out for h in found),
         ),
     ]  # fmt: skip

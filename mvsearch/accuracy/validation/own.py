@@ -117,7 +117,7 @@ class OwnFit:
         self._own = [_own_point(r) for r in rows]
 
     def without_band(self, band: str) -> Estimator:
-        """Refitted without the published labels of one size band, to judge published networks: their own recipes."""
+        """Refitted without the architectures of one size band, for published recipes: it judges that band's labels."""
         members = {j.spec.arch_id for j in judged_networks() if j.band == band}
         kept = [p for p in (*_published_points(), *self._own) if p.arch_id not in members]
         return replace(_refitted(kept), laboratory=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -21,6 +22,7 @@ KINDS = (("any two networks", "any"), ("one family", "same_family"), ("two Mobil
 """What is shown, and the shipped table that states its probabilities."""
 
 
+@lru_cache(maxsize=1)
 def calibration_rows() -> tuple[CalibrationRow, ...]:
     """Stated against observed per bin of predicted gap, for three kinds of pairs.
 

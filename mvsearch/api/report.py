@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mvsearch.api.calibration import ready_target_of
+from mvsearch.api.training import trained_so_far
 from mvsearch.search.folder import RunFolder
 from mvsearch.spec.run import RunSettings, RunView
 
@@ -28,7 +29,10 @@ def rebuild_report(path: str | Path) -> RunView:
     with closing(Store(folder.store, load_space(settings.space), settings.resolution)) as store:
         trials = store.trials()
         target = ready_target_of(settings, folder, store, only_predicts=True)
-        verified = verified_so_far(trials, goals_of(settings, target), store)
+        goals = goals_of(settings, target)
+        verified = verified_so_far(trials, goals, store)
+        if trained := trained_so_far(settings, folder, store, trials, verified, goals, target):
+            verified = trained.verified
         view = run_view(settings, record, store, trials, verified, target)
-    write_report(view, folder.path)
+    write_report(view, folder.path, trained)
     return view

@@ -7,11 +7,12 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvsearch.api.calibration import calibrated, hash_of, ready_target_of
+from mvsearch.api.training import IMAGES, TrainOptions, images_record, prepare_training, train_front
 from mvsearch.errors import InputError, NoCandidateError
 from mvsearch.search.folder import RunFolder, choose_path, machine, open_folder, versions
 from mvsearch.spec import defaults
@@ -22,12 +23,14 @@ from mvsearch.spec.record import Evaluation, Trial
 from mvsearch.spec.run import RunSettings, RunView
 
 if TYPE_CHECKING:
+    from mvsearch.accuracy.images import ImageCache
     from mvsearch.search.executor import Executor
     from mvsearch.search.explore import Listener
     from mvsearch.search.final import Verified
     from mvsearch.search.goals import Goals
     from mvsearch.search.queue import MeasureQueue
     from mvsearch.search.store import Store
+    from mvsearch.search.trained_front import Trained
     from mvsearch.spec.space import SearchSpace
     from mvsearch.targets import Target
 
@@ -43,10 +46,12 @@ class RunResult:
     Attributes:
         view: everything that was asked and found.
         folder: where it lies.
+        trained: what training on the user's images brought, if there were any.
     """
 
     view: RunView
     folder: Path
+    trained: Trained | None = None
 
     @property
     def winner(self) -> ArchSpec:
@@ -72,6 +77,8 @@ def search(
     address: str | None = None,
     queue: str | None = None,
     calibration: str | Path | None = None,
+    data: str | Path | None = None,
+    training: TrainOptions | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     command: str | None = None,
@@ -94,6 +101,9 @@ def search(
             `ray start --resources='{"iphone12": 1}'`, members of the front are measured there.
         queue: `HOST:PORT` to listen on for machines that measure members of the front: `mvsearch measure http://HOST:PORT`.
         calibration: file of `mvsearch calibrate`: predict by the user's own measurements. A resumed run has its own copy.
+        data: images to train members of the front on: a folder with a folder per class, perhaps under `train/` and `val/`;
+            a `.zip` of that; WebDataset shards; or `procedural`, generated images for trying it out.
+        training: how to train; says nothing without `data`.
         out: folder of the run; `reports/BUDGET-TARGET-TIME` by default.
         resume: go on with the run in `out`.
         command: how to call it again, for the record.
@@ -115,7 +125,14 @@ def search(
     means.check(settings)
     from mvsearch.search.explore import Silent
 
-    run = _Run(settings, search_space, listener or Silent(), command or f"search({settings})", means)
+    listener = listener or Silent()
+    images = None
+    if data is not None:
+        train, images = prepare_training(data, training or TrainOptions(), Path(out) if resume and out else None, listener)
+        settings = replace(settings, train=train)
+    elif training is not None:
+        raise InputError("options of training without `--data`", "name the images to train on")
+    run = _Run(settings, search_space, listener, command or f"search({settings})", means, images)
     run.check_possible()
     folder = open_folder(Path(out) if out is not None else choose_path(settings.budgets, settings.target), settings, resume)
     with folder.lock():
@@ -183,8 +200,17 @@ class _Means:
 class _Run:
     """One run from start to end; every step it finishes is on disk before the next begins."""
 
-    def __init__(self, settings: RunSettings, space: SearchSpace, listener: Listener, command: str, means: _Means) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        space: SearchSpace,
+        listener: Listener,
+        command: str,
+        means: _Means,
+        images: ImageCache | None,
+    ) -> None:
         self.settings = settings
+        self.images = images
         self.space = space
         self.listener = listener
         self.command = command
@@ -227,6 +253,12 @@ class _Run:
                 raise self._nothing_feasible([t.evaluation for t in trials], goals)
             converts = self._converts()
             verified = self._verified(folder, trials, goals, store, executors[0], target, converts, queue)
+            trained = None
+            if self.images and verified.members:
+                trained = train_front(
+                    self.settings, self.images, folder, store, trials, verified, goals, target, executors[0], self.listener
+                )
+                verified = trained.verified
             record |= {"notes": [*self._notes(folder), *verified.notes]}
             for note in record["notes"]:
                 self.listener.stage(note)
@@ -241,8 +273,8 @@ class _Run:
             record |= {"winner": winner.arch_id, "finished": True}
             self.listener.stage("writing the report")
             view = run_view(self.settings, {**record, "seconds": time.monotonic() - started}, store, trials, verified, target)
-            write_report(view, folder.path)
-        return RunResult(view, folder.path)
+            write_report(view, folder.path, trained)
+        return RunResult(view, folder.path, trained)
 
     def _keep_calibration(self, folder: RunFolder) -> None:
         """Copy the user's calibration into the run, which then needs nothing else."""
@@ -388,6 +420,7 @@ class _Run:
             "winner": before.get("winner"),
             "finished": False,
             "notes": before.get("notes", []),
+            IMAGES: images_record(self.images) if self.images else None,
         }
 
     def _export(self, folder: RunFolder, evaluation: Evaluation, record: dict[str, Any], exports: tuple[str, ...]) -> None:

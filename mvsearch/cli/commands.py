@@ -16,6 +16,7 @@ from mvsearch.spec import defaults
 
 BUDGET_HELP = "Upper limits: `2M-params`, `600M-macs`, `1.2G-flops`, `5ms`, `4MB`; repeatable, or separated by commas."
 CALIBRATION_HELP = "File of `mvsearch calibrate`: predict by your own measurements."
+TRAINING = "Training on your images"
 
 
 def _print_version(wanted: bool) -> None:
@@ -57,10 +58,52 @@ def run(
         typer.Option("--queue", help="HOST:PORT to give out measurements on, to `mvsearch measure http://HOST:PORT`."),
     ] = None,
     calibration: Annotated[Path | None, typer.Option("--calibration", help=CALIBRATION_HELP)] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            help="Images to train members of the front on: a folder per class, perhaps under train/ and val/; a .zip of it; "
+            "WebDataset shards; or `procedural`, generated ones for trying it out.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    train_steps: Annotated[
+        int, typer.Option("--train-steps", help="Steps of the longest trainings.", rich_help_panel=TRAINING)
+    ] = defaults.TRAIN_STEPS,
+    train_candidates: Annotated[
+        int, typer.Option("--train-candidates", help="Members of the front to train, at most.", rich_help_panel=TRAINING)
+    ] = defaults.TRAIN_CANDIDATES,
+    train_resolution: Annotated[
+        int, typer.Option("--train-resolution", help="Side of the training images in pixels.", rich_help_panel=TRAINING)
+    ] = defaults.TRAIN_RESOLUTION,
+    train_batch: Annotated[
+        int, typer.Option("--train-batch", help="Images per step.", rich_help_panel=TRAINING)
+    ] = defaults.TRAIN_BATCH,
+    train_seeds: Annotated[
+        int, typer.Option("--train-seeds", help="Trainings of each finalist.", rich_help_panel=TRAINING)
+    ] = defaults.TRAIN_SEEDS,
+    multi_scale: Annotated[
+        bool, typer.Option("--multi-scale", help="Vary the side of the images as MobileViT does.", rich_help_panel=TRAINING)
+    ] = False,
+    validate_proxy: Annotated[
+        bool,
+        typer.Option(
+            "--validate-proxy",
+            help="Train published networks first: is such a training to be believed?",
+            rich_help_panel=TRAINING,
+        ),
+    ] = False,
+    trust_training: Annotated[
+        bool,
+        typer.Option(
+            "--trust-training", help="Let training choose the winner even if it has not earned it.", rich_help_panel=TRAINING
+        ),
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Run folder; reports/BUDGET-TARGET-TIME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Search for the networks that keep a budget; verify them, export the best, write the report."""
+    from mvsearch.api import TrainOptions
     from mvsearch.cli.output import TerminalListener
     from mvsearch.search.folder import choose_path
     from mvsearch.spec.budget import parse_budgets
@@ -70,6 +113,12 @@ def run(
         raise InputError("`--in-process` with `--workers` or `--address`", "either evaluate here, or on Ray workers")
     if resume and out is None:
         raise InputError("`--resume` needs `--out`", "name the folder of the run to go on with")
+    options = TrainOptions(
+        steps=train_steps, resolution=train_resolution, candidates=train_candidates, batch_size=train_batch,
+        seeds=train_seeds, multi_scale=multi_scale, validate_proxy=validate_proxy, trust=trust_training,
+    )  # fmt: skip
+    if data is None and options != TrainOptions():
+        raise InputError("options of training without `--data`", "name the images to train on")
     limit = _seconds(time_limit)
     folder = out or choose_path(budgets, target)
     from mvsearch.api import search
@@ -79,7 +128,7 @@ def run(
         result = search(
             budget, target, space=space, trials=trials, time_limit=limit, seed=seed, confidence=confidence,
             resolution=resolution, workers=workers, in_process=in_process, address=address, queue=queue,
-            calibration=calibration, out=folder, resume=resume,
+            calibration=calibration, data=data, training=options if data is not None else None, out=folder, resume=resume,
             command=shlex.join(["mvsearch", *sys.argv[1:]]), listener=listener,
         )  # fmt: skip
     except KeyboardInterrupt:
@@ -91,6 +140,11 @@ def run(
     from mvsearch.report.table import print_front
 
     print_front(result.view)
+    if result.trained:
+        from mvsearch.report.table import print_renderable
+        from mvsearch.report.training import render_training
+
+        print_renderable(render_training(result.trained.marriage, result.trained.records, result.trained.anchors))
     print(f"\nreport  {result.folder / 'report.html'}\nwinner  {result.folder / 'winner'}")
 
 

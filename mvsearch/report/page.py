@@ -14,14 +14,17 @@ from mvsearch.report.cards import card, part_headings
 from mvsearch.report.figures import hypervolume_figure, plotly_script, tradeoff_figure
 from mvsearch.report.scene import COSTS, QUALITIES, Scene, build_scene
 from mvsearch.report.sections import answer_section, front_section, meaning_section, run_section, title_of
+from mvsearch.report.training_figures import training_figures
+from mvsearch.report.training_page import training_section
 from mvsearch.report.words import FAMILY_NAMES, escape
+from mvsearch.search.trained_front import Trained
 from mvsearch.spec.run import RunView
 
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
-def render_page(view: RunView) -> str:
-    """The whole page of a run as HTML text."""
+def render_page(view: RunView, trained: Trained | None = None) -> str:
+    """The whole page of a run as HTML text, with what training brought if there was any."""
     scene = build_scene(view)
     title = escape(title_of(view))
     return f"""<!DOCTYPE html>
@@ -40,10 +43,11 @@ def render_page(view: RunView) -> str:
 {answer_section(view)}
 {_plot_section(scene)}
 {front_section(view)}
+{training_section(trained.marriage, trained.records, trained.anchors) if trained else ""}
 {run_section(view)}
 {meaning_section(view)}
 </main>
-<script type="application/json" id="data">{_json(_data(view, scene))}</script>
+<script type="application/json" id="data">{_json(_data(view, scene, trained))}</script>
 <script>{plotly_script()}</script>
 <script>
 {_asset("page.js")}</script>
@@ -62,11 +66,12 @@ def _json(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _data(view: RunView, scene: Scene) -> dict[str, Any]:
+def _data(view: RunView, scene: Scene, trained: Trained | None) -> dict[str, Any]:
     winner = scene.winner
     return {
         "figures": {f"{cost}|{quality}": tradeoff_figure(scene, cost, quality) for cost in COSTS for quality in QUALITIES},
         "progress": hypervolume_figure(view.hypervolume) if view.hypervolume else None,
+        "training": training_figures(trained.marriage, trained.records, trained.anchors) if trained else {},
         "headings": part_headings(),
         "cards": [card(p, view.settings.confidence) for p in scene.points],
         "shown": scene.points.index(winner) if winner else 0,

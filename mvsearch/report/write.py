@@ -8,13 +8,15 @@ from pathlib import Path
 from mvsearch.report.csv import front_rows, trial_rows, write_csv
 from mvsearch.report.page import render_page
 from mvsearch.report.picture import draw_pictures
+from mvsearch.report.training_csv import training_rows, write_training_csv
+from mvsearch.search.trained_front import Trained
 from mvsearch.spec.run import RunView
 
 REPORT_FILES = ("trials.csv", "front.csv", "report.html", "pareto.svg", "pareto.png")
 
 
-def write_report(view: RunView, folder: Path) -> tuple[Path, ...]:
-    """Write `trials.csv`, `front.csv`, `report.html`, `pareto.svg` and `pareto.png` into an existing folder.
+def write_report(view: RunView, folder: Path, trained: Trained | None = None) -> tuple[Path, ...]:
+    """Write `trials.csv`, `front.csv`, `report.html`, `pareto.svg`, `pareto.png`, perhaps `training.csv` into a folder.
 
     Every file is written beside its place and then moved there, so that a reader, or a run that is killed,
     never meets half a file. The pictures are left out while there is nothing to draw.
@@ -25,8 +27,11 @@ def write_report(view: RunView, folder: Path) -> tuple[Path, ...]:
     written = [
         _replace(folder / "trials.csv", lambda path: write_csv(path, trial_rows(view))),
         _replace(folder / "front.csv", lambda path: write_csv(path, front_rows(view))),
-        _replace(folder / "report.html", lambda path: path.write_text(render_page(view), encoding="utf-8")),
+        _replace(folder / "report.html", lambda path: path.write_text(render_page(view, trained), encoding="utf-8")),
     ]
+    if trained:
+        rows = training_rows(trained.marriage, trained.records, trained.anchors)
+        written.append(_replace(folder / "training.csv", lambda path: write_training_csv(path, rows)))
     if view.front or view.published:
         svg, png = folder / "pareto.svg", folder / "pareto.png"
         drafts = (_draft(svg), _draft(png))

@@ -68,11 +68,13 @@ class Verified:
         members: trials with their evaluations of the highest rung, fastest first.
         struck: members that failed, with the reason.
         notes: what did not come about, in sentences.
+        measured_over_predicted: median ratio of the two for the networks that were measured; 1 if none was.
     """
 
     members: tuple[Trial, ...]
     struck: tuple[Evaluation, ...]
     notes: tuple[str, ...] = ()
+    measured_over_predicted: float = 1.0
 
 
 @dataclass
@@ -207,11 +209,17 @@ def verified_so_far(trials: Sequence[Trial], goals: Goals, store: Store) -> Veri
     known = store.verified()
     ratio = _measured_over_predicted(trials, known)
     latest = {t.number: _latest(t, known) for t in trials}
-    compared = list(latest.values()) if ratio == 1 else [_comparable(t, ratio, goals) for t in latest.values()]
-    members = sorted(
-        (latest[t.number] for t in front_of(compared, goals)), key=lambda t: t.evaluation.measurements["latency"].value
-    )
-    return Verified(tuple(members[i] for i in _thin(members, goals)), tuple(e for e in known.values() if e.failure))
+    members = still_on_front(list(latest.values()), ratio, goals)
+    struck = tuple(e for e in known.values() if e.failure)
+    return Verified(tuple(members[i] for i in _thin(members, goals)), struck, measured_over_predicted=ratio)
+
+
+def still_on_front(trials: Sequence[Trial], ratio: float, goals: Goals) -> list[Trial]:
+    """The non-dominated of these, fastest first, predicted latencies compared as if scaled by `ratio`."""
+    by_number = {t.number: t for t in trials}
+    compared = trials if ratio == 1 else [_comparable(t, ratio, goals) for t in trials]
+    front = [by_number[t.number] for t in front_of(compared, goals)]
+    return sorted(front, key=lambda t: t.evaluation.measurements["latency"].value)
 
 
 def _latest(trial: Trial, known: Mapping[str, Evaluation]) -> Trial:

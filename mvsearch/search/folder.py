@@ -19,7 +19,7 @@ from mvsearch.spec.budget import Budget
 from mvsearch.spec.run import RUN_SCHEMA_VERSION, RunSettings
 
 RUN_FILE, STORE_FILE, LOCK_FILE, WINNER = "run.json", "trials.sqlite", ".lock", "winner"
-COREML, MEASUREMENTS, CALIBRATION = "coreml", "measurements.jsonl", "calibration.json"
+COREML, MEASUREMENTS, CALIBRATION, TRAINING = "coreml", "measurements.jsonl", "calibration.json", "training.jsonl"
 EXTENDABLE = ("trials",)
 """Settings that a resumed run may change: proposals do not depend on how many there will be."""
 _PACKAGES = ("mvsearch", "torch", "optuna", "ray", "fvcore", "numpy", "coremltools", "onnxruntime", "plotly")
@@ -60,6 +60,11 @@ class RunFolder:
     def calibration(self) -> Path:
         """The user's calibration of the predictor, if the run has one."""
         return self.path / CALIBRATION
+
+    @property
+    def training(self) -> Path:
+        """Every training of the run, one record per line."""
+        return self.path / TRAINING
 
     def read(self) -> dict[str, Any]:
         """The content of `run.json`.

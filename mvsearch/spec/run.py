@@ -12,6 +12,35 @@ RUN_SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How a run trains members of its front on the user's images.
+
+    Attributes:
+        data: the images, as given.
+        images: key of the decoded images.
+        resolution: side of the image in training and validation, in pixels.
+        candidates: members that are trained, at most.
+        steps: optimiser steps of the last rung.
+        batch_size: images per step.
+        seeds: trainings of every network of the last rung.
+        multi_scale: whether the sides of the training images vary, as in MobileViT's recipe.
+        validate_proxy: whether published networks are trained in the same way first.
+        trust: whether the scores choose the winner though they have not earned it.
+    """
+
+    data: str
+    images: str
+    resolution: int
+    candidates: int
+    steps: int
+    batch_size: int
+    seeds: int
+    multi_scale: bool = False
+    validate_proxy: bool = False
+    trust: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunSettings:
     """What a run was asked to do; a run is resumed only with the same settings.
 
@@ -25,6 +54,7 @@ class RunSettings:
         resolution: side of the square image in pixels.
         confidence: with which a predicted latency has to meet its budget, and level of the lower bound of top-1.
         calibration: hash of the user's own calibration of the predictor; empty without one.
+        train: how members of the front are trained; None without images.
     """
 
     budgets: tuple[Budget, ...]
@@ -36,6 +66,7 @@ class RunSettings:
     resolution: int
     confidence: float
     calibration: str = ""
+    train: TrainSettings | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -44,7 +75,9 @@ class RunSettings:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RunSettings:
         """Read what `to_json` wrote."""
-        return cls(**{**data, "budgets": tuple(Budget(**b) for b in data["budgets"])})
+        train = data.get("train")
+        budgets = tuple(Budget(**b) for b in data["budgets"])
+        return cls(**{**data, "budgets": budgets, "train": TrainSettings(**train) if train else None})
 
 
 @dataclass(frozen=True, slots=True)

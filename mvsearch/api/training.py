@@ -1,0 +1,181 @@
+"""The training part of a run: what was asked, the images, the trainings, and what follows for the front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvsearch.errors import InputError
+from mvsearch.search.folder import RunFolder
+from mvsearch.spec import defaults
+from mvsearch.spec.record import Trial
+from mvsearch.spec.run import RunSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from mvsearch.accuracy.images import ImageCache
+    from mvsearch.search.executor import Executor
+    from mvsearch.search.explore import Listener
+    from mvsearch.search.final import Verified
+    from mvsearch.search.goals import Goals
+    from mvsearch.search.store import Store
+    from mvsearch.search.trained_front import Trained
+    from mvsearch.search.training_plan import Plan
+    from mvsearch.targets import Target
+
+IMAGES, PLAN = "images", "training_plan"
+"""Entries of `run.json` and of the store."""
+MIN_BATCH = 2
+"""Batch norm takes its statistics over a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """How members of the front are trained on the user's images.
+
+    Attributes:
+        steps: optimiser steps of the longest trainings; shorter ones have a third and a ninth of them.
+        resolution: side of the images in pixels.
+        candidates: members of the front that are trained, at most.
+        batch_size: images per step.
+        seeds: trainings of each finalist.
+        multi_scale: draw the side of each step's images as MobileViT's recipe does.
+        validate_proxy: train published networks in the same way first, to see whether such a training is to be believed.
+        trust: let the scores choose the winner even if they have not earned it.
+    """
+
+    steps: int = defaults.TRAIN_STEPS
+    resolution: int = defaults.TRAIN_RESOLUTION
+    candidates: int = defaults.TRAIN_CANDIDATES
+    batch_size: int = defaults.TRAIN_BATCH
+    seeds: int = defaults.TRAIN_SEEDS
+    multi_scale: bool = False
+    validate_proxy: bool = False
+    trust: bool = False
+
+    def check(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            InputError: a number out of range.
+        """
+        least = {"steps": 1, "resolution": 32, "candidates": 1, "batch_size": MIN_BATCH, "seeds": 1}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                option = {"batch_size": "train-batch"}.get(name, f"train-{name}")
+                raise InputError(f"`--{option}` is `{getattr(self, name)}`", f"an integer of at least {low}")
+
+
+def prepare_training(
+    data: str | Path, options: TrainOptions, folder: Path | None, listener: Listener
+) -> tuple[TrainSettings, ImageCache]:
+    """Decode the images, unless that was done, and say what a run does with them.
+
+    Args:
+        data: what `--data` may be.
+        options: how to train.
+        folder: of a run that is resumed: its images are found again even if the data are gone.
+        listener: hears of the progress.
+
+    Raises:
+        InputError: options out of range, or images that cannot be used.
+    """
+    options.check()
+    from mvsearch.accuracy.images import prepare_images
+
+    known = None
+    if folder is not None and RunFolder(folder).run_file.exists():
+        known = _images_of(RunFolder(folder).read())
+
+    def heard(done: int, total: int) -> None:
+        if done <= 1:
+            listener.stage(f"decoding the images of `{data}`, once")
+        listener.progress(done, total, "files")
+
+    images = prepare_images(data, options.resolution, known=known, progress=heard)
+    listener.stage(f"images: {images.note}")
+    for name, why in images.skipped[:5]:
+        listener.stage(f"  skipped `{name}`: {why}")
+    return TrainSettings(
+        data=images.data,
+        images=images.key,
+        resolution=options.resolution,
+        candidates=options.candidates,
+        steps=options.steps,
+        batch_size=options.batch_size,
+        seeds=options.seeds,
+        multi_scale=options.multi_scale,
+        validate_proxy=options.validate_proxy,
+        trust=options.trust,
+    ), images
+
+
+def images_record(images: ImageCache) -> dict[str, Any]:
+    """What `run.json` keeps of the images."""
+    return {**asdict(images), "path": str(images.path)}
+
+
+def _images_of(record: dict[str, Any]) -> ImageCache | None:
+    from mvsearch.accuracy.images import ImageCache
+
+    data = record.get(IMAGES)
+    if data is None:
+        return None
+    skipped = tuple((str(name), str(why)) for name, why in data["skipped"])
+    return ImageCache(**{**data, "path": Path(data["path"]), "classes": tuple(data["classes"]), "skipped": skipped})
+
+
+def train_front(
+    settings: RunSettings,
+    images: ImageCache,
+    folder: RunFolder,
+    store: Store,
+    trials: Sequence[Trial],
+    verified: Verified,
+    goals: Goals,
+    target: Target,
+    executor: Executor,
+    listener: Listener,
+) -> Trained:
+    """Train members of a verified front and combine what comes of it with the estimates.
+
+    Who is trained is kept in the store: a resumed run goes on with the same networks, whatever was measured meanwhile.
+    """
+    from mvsearch.search.training import Trainer, TrainingFile
+    from mvsearch.search.training_plan import Plan
+
+    assert settings.train is not None
+    if (plan := _plan_of(store, trials)) is None:
+        plan = Plan.of(verified, goals, settings.train, images.num_val)
+        store.set_meta(PLAN, plan.to_json())
+    Trainer(settings.train, images, TrainingFile(folder.training), executor, settings.seed, listener).run(plan)
+    trained = trained_so_far(settings, folder, store, trials, verified, goals, target)
+    assert trained is not None
+    return trained
+
+
+def trained_so_far(
+    settings: RunSettings,
+    folder: RunFolder,
+    store: Store,
+    trials: Sequence[Trial],
+    verified: Verified,
+    goals: Goals,
+    target: Target,
+) -> Trained | None:
+    """What a run's trainings say by now; None before the first, and for a run without images."""
+    if settings.train is None or (plan := _plan_of(store, trials)) is None:
+        return None
+    from mvsearch.search.trained_front import with_training
+    from mvsearch.search.training import TrainingFile
+
+    records = TrainingFile(folder.training).records()
+    return with_training(verified, goals, target, plan, records, settings.train)
+
+
+def _plan_of(store: Store, trials: Sequence[Trial]) -> Plan | None:
+    from mvsearch.search.training_plan import Plan
+
+    data = store.meta(PLAN)
+    return None if data is None else Plan.from_json(data, trials)

@@ -79,7 +79,7 @@ def _draw_errors(axes: Axes, found: AccuracyValidation) -> tuple[list[Wish], lis
     axes.margins(x=0.07, y=0.12)
     axes.set_xlabel(f"published top-1, %{'' if found.own is None else ', or yours'}\ngrey: noise between recipes")
     axes.set_ylabel("estimated less published, points")
-    axes.legend(loc="upper right", frameon=False, fontsize=8)
+    axes.legend(loc="lower left", frameon=False, fontsize=8)
     return wishes, marks
 
 

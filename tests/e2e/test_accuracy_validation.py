@@ -30,11 +30,8 @@ def test_a_target_that_is_named_is_validated_too(tmp_path):
     ("arguments", "text", "what"),
     [
         (("--anchors", "my.csv"), GOOD, "`--anchors` without `--accuracy`"),
-        (("--no-proxies",), GOOD, "`--no-proxies` without `--accuracy`"),
-        (("--accuracy", "--anchors", "none.csv"), GOOD, "cannot read `none.csv`"),
         (("--accuracy", "--anchors", "my.csv"), "network,top1\nmobilevit_xxs,0.69\n", "a fraction"),
         (("--accuracy", "--anchors", "my.csv"), "network,top1\nmobilevit_xxs,78\n", "cannot be top-1 on ImageNet-1k"),
-        (("--accuracy", "--anchors", "my.csv"), "\0\1\2", "not a text file"),
         (("--accuracy", "--target", "nonsense"), GOOD, "`nonsense`"),
     ],
 )

@@ -33,7 +33,7 @@ class ProxyScore:
 
     Attributes:
         value: higher is meant to be better; None where it was not a finite number.
-        seconds: for the forward pass and what the proxy makes of it.
+        seconds: for the forward pass and what the proxy makes of it, on one thread.
     """
 
     value: float | None
@@ -156,7 +156,7 @@ PROXIES = {"naswot": naswot, "meco": meco}
 
 
 def score_network(name: str, spec: ArchSpec, images: NDArray[np.float32], seed: int = 0) -> ProxyScore:
-    """Score one network by one proxy.
+    """Score one network by one proxy, on one thread.
 
     Args:
         name: a key of `PROXIES`.
@@ -170,6 +170,12 @@ def score_network(name: str, spec: ArchSpec, images: NDArray[np.float32], seed: 
 
     network = build(spec, seed=seed)
     batch = torch.from_numpy(images)
-    start = time.perf_counter()
-    value = PROXIES[name](network, batch)
+    before = torch.get_num_threads()
+    # Matrices this small gain little from more threads, and where others compute as well they wait for one another.
+    torch.set_num_threads(1)
+    try:
+        start = time.perf_counter()
+        value = PROXIES[name](network, batch)
+    finally:
+        torch.set_num_threads(before)
     return ProxyScore(value if isfinite(value) else None, time.perf_counter() - start)

@@ -24,7 +24,7 @@ def scipys(function, x, y):
         return float(function(x, y).statistic)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(LISTS)
 def test_a_sample_counts_as_the_list_it_stands_for(drawn):
     x, y, n, seed = drawn

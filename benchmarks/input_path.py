@@ -73,7 +73,8 @@ def main() -> None:
     print(f"{options.network} at {options.resolution} px, {options.batch} images per step, {where}; {cache.note}")
     print(f"speed on real batches over speed on a constant batch: {statistics.median(ratios):.3f}", end=" ")
     print(f"({min(ratios):.3f} to {max(ratios):.3f} over {len(ratios)} pairs of {options.steps} steps)")
-    print(f"{statistics.median(speeds):.0f} images/s on real batches, of {'wall' if device.type == 'cuda' else 'processor'} time")
+    clock = "wall" if device.type == "cuda" else "processor"
+    print(f"{statistics.median(speeds):.0f} images/s on real batches, of {clock} time")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ def test_own_networks_sharpen_the_fit(tmp_path):
     assert own["laboratory"] < -1
 
 
-def test_a_target_that_is_named_is_validated_too(tmp_path):
+def test_a_target_that_is_named_is_validated_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for one another beside other tests take ten times as long
     done = call("validate", "--accuracy", "--no-proxies", "--target", "iphone13", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.index("Predicted latency on iphone13") < done.stdout.index("Estimated ImageNet-1k top-1")

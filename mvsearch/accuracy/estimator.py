@@ -78,6 +78,8 @@ def estimator_from_json(data: dict[str, Any]) -> Estimator:
         calibration={k: tuple(CalibrationBin(**b) for b in bins) for k, bins in data["calibration"].items()},
         held_out=data["held_out"],
         data_hash=data["data_hash"],
+        laboratory=data.get("laboratory", 0.0),
+        num_own=data.get("num_own", 0),
     )
 
 

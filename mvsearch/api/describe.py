@@ -28,6 +28,7 @@ def describe(
     target: str = "iphone12",
     resolution: int | None = None,
     calibration: str | Path | None = None,
+    anchors: str | Path | None = None,
 ) -> Description:
     """Costs, latency and top-1 of one network.
 
@@ -36,10 +37,12 @@ def describe(
         target: device for the latency.
         resolution: side of the image in pixels; 256 by default.
         calibration: file of `mvsearch calibrate`: predict by the user's own measurements.
+        anchors: CSV file of networks that you have trained on ImageNet-1k: top-1 is estimated for your recipe.
 
     Raises:
         InputError: an unknown name or target, an unreadable file, an impossible resolution.
     """
+    from mvsearch.api.anchors import fitted_estimator
     from mvsearch.api.calibration import calibrated
     from mvsearch.costs import image_size
     from mvsearch.search.estimate import estimate
@@ -50,4 +53,4 @@ def describe(
     size = image_size(DEFAULT_RESOLUTION if resolution is None else resolution)[0]
     name, spec = (network.arch_id, network) if isinstance(network, ArchSpec) else (str(network), read_network(network))
     found = calibrated(get_target(target), Path(calibration)) if calibration else ready_target(target, size)[0]
-    return Description(name, estimate(spec, size, found))
+    return Description(name, estimate(spec, size, found, fitted_estimator(anchors) if anchors else None))

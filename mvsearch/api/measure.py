@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvsearch.api.anchors import estimator_of
 from mvsearch.api.calibration import ready_target_of
 from mvsearch.errors import ConversionError, InputError, MeasureError, TargetError
 from mvsearch.search.folder import RUN_FILE, RunFolder
@@ -274,7 +275,8 @@ def _front(settings: RunSettings, folder: RunFolder, store: Store) -> list[Trial
 
     explored = {t.number: t for t in store.trials()}
     predictor = ready_target_of(settings, folder, store, only_predicts=True)
-    members = verified_so_far(list(explored.values()), goals_of(settings, predictor), store).members
+    goals = goals_of(settings, predictor, estimator_of(settings, folder))
+    members = verified_so_far(list(explored.values()), goals, store).members
     if not members:
         raise InputError(f"the run in `{folder.path}` has no front yet", "go on with it first: `mvsearch run ... --resume`")
     winner = folder.read().get("winner")

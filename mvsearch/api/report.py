@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+from mvsearch.api.anchors import estimator_of
 from mvsearch.api.calibration import ready_target_of
+from mvsearch.api.search import RunResult
 from mvsearch.api.training import trained_so_far
 from mvsearch.search.folder import RunFolder
 from mvsearch.spec.run import RunSettings, RunView
@@ -13,6 +15,15 @@ from mvsearch.spec.run import RunSettings, RunView
 
 def rebuild_report(path: str | Path) -> RunView:
     """Write a run's tables, pictures and page anew, from its store alone; also while the run goes on, and elsewhere.
+
+    Raises:
+        InputError: not a run folder.
+    """
+    return rebuild(path).view
+
+
+def rebuild(path: str | Path) -> RunResult:
+    """As `rebuild_report`, with what the trainings brought. Neither the images nor their cache are needed.
 
     Raises:
         InputError: not a run folder.
@@ -29,10 +40,10 @@ def rebuild_report(path: str | Path) -> RunView:
     with closing(Store(folder.store, load_space(settings.space), settings.resolution)) as store:
         trials = store.trials()
         target = ready_target_of(settings, folder, store, only_predicts=True)
-        goals = goals_of(settings, target)
+        goals = goals_of(settings, target, estimator_of(settings, folder))
         verified = verified_so_far(trials, goals, store)
         if trained := trained_so_far(settings, folder, store, trials, verified, goals, target):
             verified = trained.verified
-        view = run_view(settings, record, store, trials, verified, target)
+        view = run_view(settings, record, store, trials, verified, goals, target)
     write_report(view, folder.path, trained)
-    return view
+    return RunResult(view, folder.path, trained)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvsearch.api.anchors import fitted_estimator, hash_of_estimator, kept_estimator, to_text
 from mvsearch.api.calibration import calibrated, hash_of, ready_target_of
 from mvsearch.api.training import IMAGES, TrainOptions, images_record, prepare_training, train_front
 from mvsearch.errors import InputError, NoCandidateError
@@ -23,6 +24,7 @@ from mvsearch.spec.record import Evaluation, Trial
 from mvsearch.spec.run import RunSettings, RunView
 
 if TYPE_CHECKING:
+    from mvsearch.accuracy.estimator import Estimator
     from mvsearch.accuracy.images import ImageCache
     from mvsearch.search.executor import Executor
     from mvsearch.search.explore import Listener
@@ -77,6 +79,7 @@ def search(
     address: str | None = None,
     queue: str | None = None,
     calibration: str | Path | None = None,
+    anchors: str | Path | None = None,
     data: str | Path | None = None,
     training: TrainOptions | None = None,
     out: str | Path | None = None,
@@ -101,6 +104,8 @@ def search(
             `ray start --resources='{"iphone12": 1}'`, members of the front are measured there.
         queue: `HOST:PORT` to listen on for machines that measure members of the front: `mvsearch measure http://HOST:PORT`.
         calibration: file of `mvsearch calibrate`: predict by the user's own measurements. A resumed run has its own copy.
+        anchors: CSV file of networks that you have trained on ImageNet-1k, columns `network` and `top1`: top-1 is estimated
+            for your recipe. A resumed run has its own copy of the fit.
         data: images to train members of the front on: a folder with a folder per class, perhaps under `train/` and `val/`;
             a `.zip` of that; WebDataset shards; or `procedural`, generated images for trying it out.
         training: how to train; says nothing without `data`.
@@ -113,6 +118,9 @@ def search(
         InputError: something that was given cannot be used.
         NoCandidateError: no candidate of the space keeps the budget; shows the nearest.
     """
+    if training is not None and data is None:
+        given = ", ".join(f"`{option}`" for option in training.given()) or "`training`"
+        raise InputError(f"{given} without `--data`", "name the images to train on")
     if resume and out is None:
         raise InputError("`--resume` needs `--out`", "name the folder of the run to go on with")
     if resume and calibration is None:
@@ -126,15 +134,15 @@ def search(
     from mvsearch.search.explore import Silent
 
     listener = listener or Silent()
+    place = Path(out) if out is not None else choose_path(settings.budgets, settings.target)
+    estimator = fitted_estimator(anchors) if anchors else kept_estimator(RunFolder(place)) if resume else None
+    settings = replace(settings, anchors=hash_of_estimator(estimator))
+    _check_possible(settings, search_space)
     images = None
     if data is not None:
-        train, images = prepare_training(data, training or TrainOptions(), Path(out) if resume and out else None, listener)
-        settings = replace(settings, train=train)
-    elif training is not None:
-        raise InputError("options of training without `--data`", "name the images to train on")
-    run = _Run(settings, search_space, listener, command or f"search({settings})", means, images)
-    run.check_possible()
-    folder = open_folder(Path(out) if out is not None else choose_path(settings.budgets, settings.target), settings, resume)
+        settings, images = prepare_training(data, training or TrainOptions(), settings, place, resume, listener)
+    run = _Run(settings, search_space, listener, command or f"search({settings})", means, images, estimator)
+    folder = open_folder(place, settings, resume)
     with folder.lock():
         return run.go(folder)
 
@@ -173,6 +181,24 @@ def _settings(
     return RunSettings(budgets, target, space, loaded.content_hash, trials, seed, size, confidence, own), loaded
 
 
+def _check_possible(settings: RunSettings, space: SearchSpace) -> None:
+    """Refuse a counted budget that no candidate keeps, before anything is written."""
+    from mvsearch.costs import count
+    from mvsearch.search.evolution import nearest_to_budget
+    from mvsearch.search.goals import Goals
+
+    excess = Goals(settings.budgets, settings.confidence, settings.resolution).excess
+    nearest = nearest_to_budget(space, excess, settings.seed)
+    if excess(nearest[0]) > 0:
+        raise NoCandidateError(
+            f"no candidate of space `{space.name}` keeps the budget",
+            "raise the budget that binds, or give a space with smaller networks",
+            tuple(Evaluation(spec, settings.resolution, count(spec, settings.resolution).measurements()) for spec in nearest),
+            settings.budgets,
+            settings.confidence,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Means:
     """What a run is done with: nothing that changes what comes out, but for what is measured."""
@@ -208,9 +234,11 @@ class _Run:
         command: str,
         means: _Means,
         images: ImageCache | None,
+        estimator: Estimator | None,
     ) -> None:
         self.settings = settings
         self.images = images
+        self.estimator = estimator
         self.space = space
         self.listener = listener
         self.command = command
@@ -233,6 +261,7 @@ class _Run:
             started = time.monotonic() - record["seconds"]
             stack.callback(lambda: folder.write({**record, "seconds": time.monotonic() - started}))
             self._keep_calibration(folder)
+            self._keep_estimator(folder)
             queue = self._queue(folder)
             if queue:
                 stack.enter_context(closing(queue))
@@ -244,7 +273,7 @@ class _Run:
                 executors.insert(0, stack.enter_context(closing(LazyExecutor(lambda: _ray(means, device)))))
             target = ready_target_of(self.settings, folder, store, self.listener)
             self._introduce(target)
-            goals = goals_of(self.settings, target)
+            goals = goals_of(self.settings, target, self.estimator)
             size = "; ".join(filter(None, [f"{self.space.num_points:.0e} points", describe_held(self.space)]))
             self.listener.stage(f"searching `{self.space.name}` ({size})")
             explorer = Explorer(self.space, goals, target, store, self.settings.seed, self.listener)
@@ -272,7 +301,9 @@ class _Run:
             self._export(folder, winner, record, exports)
             record |= {"winner": winner.arch_id, "finished": True}
             self.listener.stage("writing the report")
-            view = run_view(self.settings, {**record, "seconds": time.monotonic() - started}, store, trials, verified, target)
+            view = run_view(
+                self.settings, {**record, "seconds": time.monotonic() - started}, store, trials, verified, goals, target
+            )
             write_report(view, folder.path, trained)
         return RunResult(view, folder.path, trained)
 
@@ -283,6 +314,20 @@ class _Run:
             temporary = folder.calibration.with_suffix(".json.tmp")
             shutil.copyfile(given, temporary)
             temporary.replace(folder.calibration)
+
+    def _keep_estimator(self, folder: RunFolder) -> None:
+        """Write the fit with the user's own networks into the run, which then needs nothing else."""
+        if self.estimator is None:
+            return
+        text = to_text(self.estimator)
+        if not folder.estimator.exists() or folder.estimator.read_text(encoding="utf-8") != text:
+            temporary = folder.estimator.with_suffix(".json.tmp")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(folder.estimator)
+        self.listener.stage(
+            f"top-1 is estimated for your recipe, by {self.estimator.num_own} of your networks and the published ones; "
+            "`mvsearch validate --accuracy --anchors FILE` says how far that is to be trusted"
+        )
 
     def _queue(self, folder: RunFolder) -> MeasureQueue | None:
         if self.means.queue is None:
@@ -374,26 +419,6 @@ class _Run:
             f"target `{self.settings.target}`: {target.describe()}; every latency is {m.kind} with its {m.level:.0%} interval,"
             f" e.g. `{name}` {m.value:.2f} ms ({m.low:.2f} to {m.high:.2f}); {kinds}"
         )
-
-    def check_possible(self) -> None:
-        """Refuse a counted budget that no candidate keeps, before anything is written."""
-        from mvsearch.costs import count
-        from mvsearch.search.evolution import nearest_to_budget
-        from mvsearch.search.goals import Goals
-
-        excess = Goals(self.settings.budgets, self.settings.confidence, self.settings.resolution).excess
-        nearest = nearest_to_budget(self.space, excess, self.settings.seed)
-        if excess(nearest[0]) > 0:
-            raise NoCandidateError(
-                f"no candidate of space `{self.space.name}` keeps the budget",
-                "raise the budget that binds, or give a space with smaller networks",
-                tuple(
-                    Evaluation(spec, self.settings.resolution, count(spec, self.settings.resolution).measurements())
-                    for spec in nearest
-                ),
-                self.settings.budgets,
-                self.settings.confidence,
-            )
 
     def _nothing_feasible(self, evaluations: Sequence[Evaluation], goals: Goals) -> NoCandidateError:
         usable = sorted((e for e in evaluations if not e.failure), key=goals.violation)

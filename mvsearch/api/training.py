@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvsearch.errors import InputError
-from mvsearch.search.folder import RunFolder
+from mvsearch.search.folder import RunFolder, check_folder
 from mvsearch.spec import defaults
 from mvsearch.spec.record import Trial
 from mvsearch.spec.run import RunSettings, TrainSettings
@@ -28,6 +28,19 @@ IMAGES, PLAN = "images", "training_plan"
 """Entries of `run.json` and of the store."""
 MIN_BATCH = 2
 """Batch norm takes its statistics over a batch."""
+SHOWN = 5
+"""Files that are skipped are named up to this number."""
+_OPTIONS = {
+    "steps": "--train-steps",
+    "resolution": "--train-resolution",
+    "candidates": "--train-candidates",
+    "batch_size": "--train-batch",
+    "seeds": "--train-seeds",
+    "multi_scale": "--multi-scale",
+    "validate_proxy": "--validate-proxy",
+    "trust": "--trust-training",
+}
+"""Field of `TrainOptions` -> how the command line calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +76,49 @@ class TrainOptions:
         least = {"steps": 1, "resolution": 32, "candidates": 1, "batch_size": MIN_BATCH, "seeds": 1}
         for name, low in least.items():
             if getattr(self, name) < low:
-                option = {"batch_size": "train-batch"}.get(name, f"train-{name}")
-                raise InputError(f"`--{option}` is `{getattr(self, name)}`", f"an integer of at least {low}")
+                raise InputError(f"`{_OPTIONS[name]}` is `{getattr(self, name)}`", f"an integer of at least {low}")
+
+    def given(self) -> list[str]:
+        """Options of the command line that are not at their defaults."""
+        return [option for name, option in _OPTIONS.items() if getattr(self, name) != getattr(TrainOptions(), name)]
+
+    def settings(self, data: str, images: str) -> TrainSettings:
+        """What a run keeps of them.
+
+        Args:
+            data: the images, as given.
+            images: key of the decoded images.
+        """
+        return TrainSettings(data=data, images=images, **asdict(self))
 
 
 def prepare_training(
-    data: str | Path, options: TrainOptions, folder: Path | None, listener: Listener
-) -> tuple[TrainSettings, ImageCache]:
+    data: str | Path,
+    options: TrainOptions,
+    settings: RunSettings,
+    place: Path,
+    resume: bool,
+    listener: Listener,
+) -> tuple[RunSettings, ImageCache]:
     """Decode the images, unless that was done, and say what a run does with them.
+
+    Whatever else is wrong is said before: decoding may take long.
 
     Args:
         data: what `--data` may be.
         options: how to train.
-        folder: of a run that is resumed: its images are found again even if the data are gone.
+        settings: of the run without training.
+        place: folder of the run. The images of one that is resumed are found again even if the data are gone.
+        resume: whether it is to be gone on with.
         listener: hears of the progress.
 
     Raises:
-        InputError: options out of range, or images that cannot be used.
+        InputError: options out of range, a folder that cannot be the run's, or images that cannot be used.
     """
     options.check()
+    known = _images_of(RunFolder(place).read()) if resume and RunFolder(place).run_file.exists() else None
+    check_folder(place, replace(settings, train=options.settings(str(data), known.key if known else "")), resume)
     from mvsearch.accuracy.images import prepare_images
-
-    known = None
-    if folder is not None and RunFolder(folder).run_file.exists():
-        known = _images_of(RunFolder(folder).read())
 
     def heard(done: int, total: int) -> None:
         if done <= 1:
@@ -95,20 +127,11 @@ def prepare_training(
 
     images = prepare_images(data, options.resolution, known=known, progress=heard)
     listener.stage(f"images: {images.note}")
-    for name, why in images.skipped[:5]:
+    for name, why in images.skipped[:SHOWN]:
         listener.stage(f"  skipped `{name}`: {why}")
-    return TrainSettings(
-        data=images.data,
-        images=images.key,
-        resolution=options.resolution,
-        candidates=options.candidates,
-        steps=options.steps,
-        batch_size=options.batch_size,
-        seeds=options.seeds,
-        multi_scale=options.multi_scale,
-        validate_proxy=options.validate_proxy,
-        trust=options.trust,
-    ), images
+    if (more := len(images.skipped) - SHOWN) > 0:
+        listener.stage(f"  and {more:,} more; `run.json` has them all")
+    return replace(settings, train=options.settings(images.data, images.key)), images
 
 
 def images_record(images: ImageCache) -> dict[str, Any]:
@@ -148,6 +171,9 @@ def train_front(
     assert settings.train is not None
     if (plan := _plan_of(store, trials)) is None:
         plan = Plan.of(verified, goals, settings.train, images.num_val)
+        store.set_meta(PLAN, plan.to_json())
+    elif settings.train.validate_proxy and not plan.anchors:
+        plan = plan.validated()
         store.set_meta(PLAN, plan.to_json())
     Trainer(settings.train, images, TrainingFile(folder.training), executor, settings.seed, listener).run(plan)
     trained = trained_so_far(settings, folder, store, trials, verified, goals, target)

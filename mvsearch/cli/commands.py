@@ -7,15 +7,19 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mvsearch.errors import InputError
 from mvsearch.spec import defaults
 
+if TYPE_CHECKING:
+    from mvsearch.api import RunResult
+
 BUDGET_HELP = "Upper limits: `2M-params`, `600M-macs`, `1.2G-flops`, `5ms`, `4MB`; repeatable, or separated by commas."
 CALIBRATION_HELP = "File of `mvsearch calibrate`: predict by your own measurements."
+ANCHORS_HELP = "CSV of networks that you have trained on ImageNet-1k (`network`, `top1`): estimate top-1 for your recipe."
 TRAINING = "Training on your images"
 
 
@@ -58,6 +62,7 @@ def run(
         typer.Option("--queue", help="HOST:PORT to give out measurements on, to `mvsearch measure http://HOST:PORT`."),
     ] = None,
     calibration: Annotated[Path | None, typer.Option("--calibration", help=CALIBRATION_HELP)] = None,
+    anchors: Annotated[Path | None, typer.Option("--anchors", help=ANCHORS_HELP)] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -117,8 +122,6 @@ def run(
         steps=train_steps, resolution=train_resolution, candidates=train_candidates, batch_size=train_batch,
         seeds=train_seeds, multi_scale=multi_scale, validate_proxy=validate_proxy, trust=trust_training,
     )  # fmt: skip
-    if data is None and options != TrainOptions():
-        raise InputError("options of training without `--data`", "name the images to train on")
     limit = _seconds(time_limit)
     folder = out or choose_path(budgets, target)
     from mvsearch.api import search
@@ -128,7 +131,8 @@ def run(
         result = search(
             budget, target, space=space, trials=trials, time_limit=limit, seed=seed, confidence=confidence,
             resolution=resolution, workers=workers, in_process=in_process, address=address, queue=queue,
-            calibration=calibration, data=data, training=options if data is not None else None, out=folder, resume=resume,
+            calibration=calibration, anchors=anchors, data=data,
+            training=options if data is not None or options.given() else None, out=folder, resume=resume,
             command=shlex.join(["mvsearch", *sys.argv[1:]]), listener=listener,
         )  # fmt: skip
     except KeyboardInterrupt:
@@ -137,15 +141,8 @@ def run(
         raise
     finally:
         listener.close()
-    from mvsearch.report.table import print_front
-
-    print_front(result.view)
-    if result.trained:
-        from mvsearch.report.table import print_renderable
-        from mvsearch.report.training import render_training
-
-        print_renderable(render_training(result.trained.marriage, result.trained.records, result.trained.anchors))
-    print(f"\nreport  {result.folder / 'report.html'}\nwinner  {result.folder / 'winner'}")
+    _print_result(result)
+    print(f"winner  {result.folder / 'winner'}")
 
 
 def describe(
@@ -153,12 +150,13 @@ def describe(
     target: Annotated[str, typer.Option("--target", "-t", help="Device for the latency.")] = "iphone12",
     resolution: Annotated[int | None, typer.Option("--resolution", help="Image side in pixels; 256 by default.")] = None,
     calibration: Annotated[Path | None, typer.Option("--calibration", help=CALIBRATION_HELP)] = None,
+    anchors: Annotated[Path | None, typer.Option("--anchors", help=ANCHORS_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Show one network: its costs, predicted latency and estimated top-1, and where they go."""
     from mvsearch.api import describe as describe_network
 
-    found = describe_network(network, target, resolution, calibration)
+    found = describe_network(network, target, resolution, calibration, anchors)
     if as_json:
         print(json.dumps(_json(found), indent=2))
         return
@@ -185,12 +183,21 @@ def _json(found: Any) -> dict[str, Any]:
 
 def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Rebuild a run's tables, pictures and page from its store."""
-    from mvsearch.api import rebuild_report
-    from mvsearch.report.table import print_front
+    from mvsearch.api.report import rebuild
 
-    view = rebuild_report(folder)
-    print_front(view)
-    print(f"\nreport  {folder / 'report.html'}")
+    _print_result(rebuild(folder))
+
+
+def _print_result(result: RunResult) -> None:
+    """The front, what training says of it, and where the page is."""
+    from mvsearch.report.table import print_front, print_renderable
+
+    print_front(result.view)
+    if result.trained:
+        from mvsearch.report.training import render_training
+
+        print_renderable(render_training(result.trained.marriage, result.trained.records, result.trained.anchors))
+    print(f"\nreport  {result.folder / 'report.html'}")
 
 
 def spaces() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from mvsearch.cli import commands, latency, validation
+from mvsearch.cli.help import SectionedCommand
 from mvsearch.cli.output import print_error
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ for command in (
     commands.run, commands.describe, commands.report, latency.measure, latency.calibrate, validation.validate,
     commands.spaces, commands.targets, commands.networks,
 ):  # fmt: skip
-    app.command()(command)
+    app.command(cls=SectionedCommand)(command)
 
 INTERRUPTED = 130
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from mvsearch.accuracy import estimate_top1
+from mvsearch.accuracy.estimator import Estimator
 from mvsearch.costs import count
 from mvsearch.search.executor import run_task
 from mvsearch.spec.arch import ArchSpec
@@ -21,19 +22,21 @@ class EstimateTask:
         specs: the candidates.
         resolution: side of the image in pixels.
         target: predicts the latency.
+        estimator: fit of top-1; the one that ships by default.
     """
 
     specs: tuple[ArchSpec, ...]
     resolution: int
     target: Target
+    estimator: Estimator | None = None
 
 
 def estimate_many(task: EstimateTask) -> list[Evaluation]:
     """Estimate a batch; a candidate that fails is a record with its reason among the others."""
-    return [estimate(spec, task.resolution, task.target) for spec in task.specs]
+    return [estimate(spec, task.resolution, task.target, task.estimator) for spec in task.specs]
 
 
-def estimate(spec: ArchSpec, resolution: int, target: Target) -> Evaluation:
+def estimate(spec: ArchSpec, resolution: int, target: Target, estimator: Estimator | None = None) -> Evaluation:
     """Everything that is known of a candidate without building it."""
     start = time.perf_counter()
 
@@ -41,7 +44,7 @@ def estimate(spec: ArchSpec, resolution: int, target: Target) -> Evaluation:
         return {
             **count(spec, resolution).measurements(),
             "latency": target.predict(spec, resolution),
-            "top1": estimate_top1(spec, resolution),
+            "top1": estimate_top1(spec, resolution, estimator),
         }
 
     result = run_task(measure, spec)

@@ -122,7 +122,8 @@ class Explorer:
         """Evaluations of a batch, in the order of the trials."""
         size = -(-len(batch) // (2 * executor.num_workers)) if executor.num_workers > 1 else 1
         chunks = [batch[i : i + size] for i in range(0, len(batch), size)]
-        tasks = [EstimateTask(tuple(p.spec for _, p in c), self.goals.resolution, self.target) for c in chunks]
+        goals = self.goals
+        tasks = [EstimateTask(tuple(p.spec for _, p in c), goals.resolution, self.target, goals.estimator) for c in chunks]
         trials: list[Trial] = []
         for index, result in executor.map(estimate_many, tasks):
             evaluations = result

@@ -20,8 +20,12 @@ from mvsearch.spec.run import RUN_SCHEMA_VERSION, RunSettings
 
 RUN_FILE, STORE_FILE, LOCK_FILE, WINNER = "run.json", "trials.sqlite", ".lock", "winner"
 COREML, MEASUREMENTS, CALIBRATION, TRAINING = "coreml", "measurements.jsonl", "calibration.json", "training.jsonl"
-EXTENDABLE = ("trials",)
-"""Settings that a resumed run may change: proposals do not depend on how many there will be."""
+ESTIMATOR = "estimator.json"
+EXTENDABLE = ("trials", "train.data", "train.trust")
+"""Settings that a resumed run may change, since what was finished stays what it was: proposals do not depend on how many
+there will be, images are the same by `train.images`, and trainings do not depend on who believes them."""
+ADDABLE = ("train.validate_proxy",)
+"""Settings that a resumed run may turn on, and not off."""
 _PACKAGES = ("mvsearch", "torch", "optuna", "ray", "fvcore", "numpy", "coremltools", "onnxruntime", "plotly")
 
 
@@ -60,6 +64,11 @@ class RunFolder:
     def calibration(self) -> Path:
         """The user's calibration of the predictor, if the run has one."""
         return self.path / CALIBRATION
+
+    @property
+    def estimator(self) -> Path:
+        """The fit of top-1 with the user's own networks, if the run has one."""
+        return self.path / ESTIMATOR
 
     @property
     def training(self) -> Path:
@@ -103,46 +112,66 @@ class RunFolder:
             raise InputError(f"another process is writing `{self.path}`", "wait for it, or give another `--out`") from None
 
 
-def open_folder(path: Path, settings: RunSettings, resume: bool) -> RunFolder:
-    """Make a new run's folder, or open one to go on with.
+def check_folder(path: Path, settings: RunSettings, resume: bool) -> None:
+    """See that a run can be made in a folder, or gone on with; touches nothing.
 
     Raises:
-        InputError: the folder holds something else, or a run and `resume` is off, or a run with other settings;
-            or it cannot be written. Nothing in it is touched then.
+        InputError: the folder holds something else, or a run and `resume` is off, or a run with other settings.
     """
     folder = RunFolder(path)
     if folder.run_file.exists():
         if not resume:
             raise InputError(f"`{path}` holds a run already", "add `--resume` to go on with it, or give another `--out`")
         _check_same(folder, settings)
-        return folder
-    if path.exists() and (not path.is_dir() or any(p.name != LOCK_FILE for p in path.iterdir())):
+    elif path.exists() and (not path.is_dir() or any(p.name != LOCK_FILE for p in path.iterdir())):
         raise InputError(
             f"`{path}` is not empty and holds no run", "give an `--out` that does not exist yet; nothing was changed"
         )
+
+
+def open_folder(path: Path, settings: RunSettings, resume: bool) -> RunFolder:
+    """Make a new run's folder, or open one to go on with.
+
+    Raises:
+        InputError: see `check_folder`, or it cannot be written. Nothing in it is touched then.
+    """
+    check_folder(path, settings, resume)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder `{path}`: {error.strerror}", "give an `--out` that can be written") from None
     if not os.access(path, os.W_OK):
         raise InputError(f"cannot write into `{path}`", "give an `--out` that can be written")
-    return folder
+    return RunFolder(path)
 
 
 def _check_same(folder: RunFolder, settings: RunSettings) -> None:
     stored = RunSettings.from_json(folder.read()["settings"])
-    old, new = stored.to_json(), settings.to_json()
-    differences = [
-        f"{k}: `{_show(old[k])}` then, `{_show(new[k])}` now" for k in old if k not in EXTENDABLE and old[k] != new[k]
+    old, new = _by_name(stored), _by_name(settings)
+    # What only one of them has is training, which may be added to a run.
+    lines = [
+        f"{k}: `{_show(old[k])}` then, `{_show(new[k])}` now"
+        for k in old
+        if k in new and old[k] != new[k] and k not in EXTENDABLE and not (k in ADDABLE and new[k])
     ]
-    if differences:
+    if stored.train and not settings.train:
+        lines.append(f"train.data: `{stored.train.data}` then, nothing now")
+    if lines:
         raise InputError(
-            f"`{folder.path}` was run with other settings:\n  " + "\n  ".join(differences),
+            f"`{folder.path}` was run with other settings:\n  " + "\n  ".join(lines),
             "resume with the same settings, or give another `--out`",
         )
 
 
+def _by_name(settings: RunSettings) -> dict[str, Any]:
+    data = settings.to_json()
+    train = data.pop("train") or {}
+    return data | {f"train.{k}": v for k, v in train.items()}
+
+
 def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return ", ".join(b["text"] for b in value) if isinstance(value, list | tuple) else str(value)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from mvsearch.accuracy.estimator import Estimator
 from mvsearch.costs import Costs, count
 from mvsearch.search.pareto import Pair
 from mvsearch.spec.arch import ArchSpec
@@ -21,6 +22,7 @@ class Goals:
         confidence: one-sided probability with which a predicted budget has to be met, and with which top-1 is
             at least the lower bound that is maximised.
         resolution: side of the image in pixels.
+        estimator: fit of top-1 by which networks are judged: with the user's own networks, or the one that ships (None).
         floor: lower bound of top-1 in % below which a candidate is not worth having: that of the least accurate
             published network that keeps the budgets.
     """
@@ -29,6 +31,7 @@ class Goals:
     confidence: float
     resolution: int
     floor: float = -math.inf
+    estimator: Estimator | None = None
 
     def excess(self, spec: ArchSpec) -> float:
         """By how much the network exceeds its counted budgets: log of the worst ratio, at most 0 if all are kept."""

@@ -70,7 +70,9 @@ def with_training(
 def _anchor(name: str, goals: Goals, target: Target, by_id: dict[str, list[TrainingRecord]]) -> Scored:
     spec, published = network(name), published_top1(name)
     assert published is not None  # anchors are networks with labels
-    before, labelled = (estimate(spec, r, target).measurements["top1"] for r in (goals.resolution, DEFAULT_RESOLUTION))
+    before, labelled = (
+        estimate(spec, r, target, goals.estimator).measurements["top1"] for r in (goals.resolution, DEFAULT_RESOLUTION)
+    )
     # As the candidates' estimates: at the resolution of the run.
     label = published.value + before.value - labelled.value
     return Scored(spec, before, label, tuple(by_id.get(spec.arch_id, ())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mvsearch.accuracy.trained import Recipe
@@ -39,10 +39,13 @@ class Plan:
     def of(cls, verified: Verified, goals: Goals, settings: TrainSettings, num_val: int) -> Plan:
         """The plan for a front: it follows from the front and the settings alone."""
         members = tuple(chosen(verified.members, goals, settings.candidates))
-        anchors: tuple[str, ...] = ()
-        if settings.validate_proxy and members:
-            anchors = anchors_near(members[0].evaluation.measurements["params"].value)
-        return cls(members, anchors, recipes(settings, num_val, len(members)))
+        plan = cls(members, (), recipes(settings, num_val, len(members)))
+        return plan.validated() if settings.validate_proxy else plan
+
+    def validated(self) -> Plan:
+        """The same with published networks of about the size of the first member, if there is one."""
+        near = anchors_near(self.members[0].evaluation.measurements["params"].value) if self.members else ()
+        return replace(self, anchors=near)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`; members by `arch_id`."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from mvsearch.accuracy import published_top1
+from mvsearch.accuracy.estimator import Estimator
 from mvsearch.search.estimate import estimate
 from mvsearch.search.explore import growth
 from mvsearch.search.final import Verified, front_members
@@ -19,9 +20,15 @@ from mvsearch.spec.run import PublishedPoint, RunSettings, RunView, SearchCounts
 from mvsearch.targets import Target
 
 
-def goals_of(settings: RunSettings, target: Target) -> Goals:
-    """Objectives and budgets of a run; the floor is that of the least accurate published network within them."""
-    goals = Goals(settings.budgets, settings.confidence, settings.resolution)
+def goals_of(settings: RunSettings, target: Target, estimator: Estimator | None = None) -> Goals:
+    """Objectives and budgets of a run; the floor is that of the least accurate published network within them.
+
+    Args:
+        settings: what was asked.
+        target: predicts the latency.
+        estimator: fit of top-1 with the user's own networks, if there are any.
+    """
+    goals = Goals(settings.budgets, settings.confidence, settings.resolution, estimator=estimator)
     bounds = [goals.lower_top1(p.evaluation) for p in published_points(goals, target) if p.feasible]
     return replace(goals, floor=min(bounds, default=-math.inf))
 
@@ -30,7 +37,7 @@ def published_points(goals: Goals, target: Target) -> tuple[PublishedPoint, ...]
     """Every published MobileViT, evaluated by the models that evaluate the candidates."""
     points = []
     for name, spec in published_networks().items():
-        evaluation = estimate(spec, goals.resolution, target)
+        evaluation = estimate(spec, goals.resolution, target, goals.estimator)
         feasible = evaluation.failure is None and goals.excess(spec) <= 0 and goals.violation(evaluation) <= 0
         points.append(PublishedPoint(name, evaluation, feasible, published_top1(name)))
     return tuple(points)
@@ -55,6 +62,7 @@ def run_view(
     store: Store,
     trials: Sequence[Trial],
     verified: Verified,
+    goals: Goals,
     target: Target,
 ) -> RunView:
     """All that a report shows.
@@ -65,9 +73,9 @@ def run_view(
         store: the run's store.
         trials: all finished trials.
         verified: the front.
+        goals: of `goals_of`.
         target: predicts the latency.
     """
-    goals = goals_of(settings, target)
     grown = growth(trials, goals)
     return RunView(
         settings=replace(settings, trials=max(settings.trials, len(trials))),

@@ -54,6 +54,7 @@ class RunSettings:
         resolution: side of the square image in pixels.
         confidence: with which a predicted latency has to meet its budget, and level of the lower bound of top-1.
         calibration: hash of the user's own calibration of the predictor; empty without one.
+        anchors: hash of the fit of top-1 with the user's own networks; empty without any.
         train: how members of the front are trained; None without images.
     """
 
@@ -66,6 +67,7 @@ class RunSettings:
     resolution: int
     confidence: float
     calibration: str = ""
+    anchors: str = ""
     train: TrainSettings | None = None
 
     def to_json(self) -> dict[str, Any]:

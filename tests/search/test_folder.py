@@ -1,0 +1,78 @@
+"""A run's folder: when a run may be gone on with, and how it says what differs."""
+
+from dataclasses import replace
+
+import pytest
+
+from mvsearch.errors import InputError
+from mvsearch.search.folder import check_folder, open_folder
+from mvsearch.spec.budget import parse_budgets
+from mvsearch.spec.run import RunSettings, TrainSettings
+
+TRAIN = TrainSettings("/photos", "0123abcd", 128, candidates=12, steps=900, batch_size=128, seeds=2)
+SETTINGS = RunSettings(parse_budgets(["2M-params", "5ms"]), "iphone12", "tiny", "hash", 10, 0, 256, 0.8, train=TRAIN)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Makes the folder of a run with these settings."""
+
+    def make(settings):
+        folder = open_folder(tmp_path / "run", settings, resume=False)
+        folder.write({"settings": settings.to_json()})
+        return folder
+
+    return make
+
+
+def train(**changes):
+    return replace(SETTINGS, train=replace(TRAIN, **changes))
+
+
+def test_every_setting_that_differs_has_a_line(run):
+    folder = run(SETTINGS)
+    other = replace(train(steps=300, multi_scale=True), budgets=parse_budgets(["1M-params", "5ms"]))
+    with pytest.raises(InputError) as raised:
+        check_folder(folder.path, other, resume=True)
+    assert raised.value.message.splitlines()[1:] == [
+        "  budgets: `2M-params, 5ms` then, `1M-params, 5ms` now",
+        "  train.steps: `900` then, `300` now",
+        "  train.multi_scale: `off` then, `on` now",
+    ]
+
+
+def test_a_run_with_images_needs_its_images(run):
+    folder = run(SETTINGS)
+    with pytest.raises(InputError) as raised:
+        check_folder(folder.path, replace(SETTINGS, train=None), resume=True)
+    assert raised.value.message.splitlines()[1:] == ["  train.data: `/photos` then, nothing now"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (SETTINGS, SETTINGS),
+        (SETTINGS, replace(SETTINGS, trials=20)),
+        (SETTINGS, train(data="/moved/photos")),
+        (SETTINGS, train(trust=True)),
+        (train(trust=True), SETTINGS),
+        (SETTINGS, train(validate_proxy=True)),
+        (replace(SETTINGS, train=None), SETTINGS),
+    ],
+    ids=["same", "more trials", "images moved", "trusted", "no longer trusted", "validated", "training added"],
+)
+def test_what_leaves_everything_finished_valid_may_change(run, before, now):
+    folder = run(before)
+    check_folder(folder.path, now, resume=True)
+    assert open_folder(folder.path, now, resume=True) == folder
+
+
+def test_trained_published_networks_are_not_forgotten(run):
+    folder = run(train(validate_proxy=True))
+    with pytest.raises(InputError, match=r"train\.validate_proxy: `on` then, `off` now"):
+        check_folder(folder.path, SETTINGS, resume=True)
+
+
+def test_a_check_makes_nothing(tmp_path):
+    check_folder(tmp_path / "new", SETTINGS, resume=False)
+    assert not (tmp_path / "new").exists()

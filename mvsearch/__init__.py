@@ -1,7 +1,7 @@
 """mvsearch: neural architecture search and scaling explorer for MobileViT-family networks.
 
-`search`, `describe`, `measure`, `calibrate` and `validate` mirror the command line; `build` and `load` give torch
-modules. They are loaded on first use, so that `import mvsearch` stays light.
+`search`, `describe`, `measure`, `calibrate` and `validate` mirror the command line, `TrainOptions` its options of training;
+`build` and `load` give torch modules. They are loaded on first use, so that `import mvsearch` stays light.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import mvsearch.search
 
 if TYPE_CHECKING:
-    from mvsearch.api import RunResult, calibrate, describe, measure, validate
+    from mvsearch.api import RunResult, TrainOptions, calibrate, describe, measure, validate
     from mvsearch.export.library import load
     from mvsearch.models import build
 
     __version__: str
 
-__all__ = ["__version__", "build", "calibrate", "describe", "load", "measure", "search", "validate"]
+__all__ = ["TrainOptions", "__version__", "build", "calibrate", "describe", "load", "measure", "search", "validate"]
 
 _HOMES = {
-    **dict.fromkeys(("calibrate", "describe", "measure", "validate"), "mvsearch.api"),
+    **dict.fromkeys(("TrainOptions", "calibrate", "describe", "measure", "validate"), "mvsearch.api"),
     "load": "mvsearch.export.library",
     "build": "mvsearch.models",
 }

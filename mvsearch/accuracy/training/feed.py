@@ -79,6 +79,10 @@ def plain_batches(images: Images, resolution: int, batch_size: int, limit: int) 
     """
     count = min(limit, len(images))
     chosen = torch.linspace(0, len(images) - 1, count).round().to(torch.int64)
-    for index in torch.split(chosen, batch_size):
+    batches = torch.split(chosen, batch_size)
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        # Batch norm has no statistics of one image whose map is a single pixel.
+        batches = torch.tensor_split(chosen, len(batches))
+    for index in batches:
         pixels, labels = images.take(index)
         yield render(pixels, plain_views(len(index), images.stored, resolution), resolution), labels

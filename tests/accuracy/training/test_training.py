@@ -78,6 +78,15 @@ def test_progress_is_heard(images: ImageSet) -> None:
     assert heard == [(2, 4), (4, 4)]
 
 
+def test_images_that_leave_one_over_are_no_obstacle(images: ImageSet) -> None:
+    """Batch norm takes statistics of two values at least, and at 32 px the last map is a single pixel."""
+    single_pixel = ArchSpec(ConvStem(8), tuple(InvertedResidualStage(16, 2, 1, 2) for _ in range(4)), PoolHead())
+    found = train(single_pixel, images, replace(RECIPE, steps=1, evaluations=1, batch_size=4, bn_images=17), device=CPU)
+    assert found.failure is None and found.val_loss is not None
+    sizes = [len(labels) for _, labels in plain_batches(Images(images.train, CPU), 32, 8, 17)]
+    assert sum(sizes) == 17 and max(sizes) <= 8 and min(sizes) > 1
+
+
 def test_a_loss_that_leaves_the_numbers_is_recorded(images: ImageSet) -> None:
     wild = train(SMALL, images, replace(RECIPE, learning_rate=1e30, clip=1e30), device=CPU)
     assert wild.failure is not None and wild.failure.kind == "nan"

@@ -50,11 +50,15 @@ def count_text(records: Sequence[TrainingRecord]) -> str:
     if not records:
         return "Nothing was trained."
     ids, failed = {r.arch_id for r in records}, sum(r.failure is not None for r in records)
-    devices = ", ".join(sorted({r.device for r in records}))
-    hours = sum(r.seconds for r in records) / 3600
+    if failed == len(records):
+        every = "it" if failed == 1 else "all of them"
+        return f"{plural(len(records), 'training')} of {plural(len(ids), 'network')}, and {every} failed."
+    devices = ", ".join(sorted({r.device for r in records if r.device}))
+    seconds = sum(r.seconds for r in records)
+    time = f"{seconds / 3600:.1f} hours" if seconds >= 1800 else f"{seconds:.0f} seconds"
     return (
         f"{plural(len(records), 'training')} of {plural(len(ids), 'network')}, {failed or 'none'} failed, "
-        f"{hours:.1f} hours in all on {devices}. Losses are of averaged weights on {max(r.num_val for r in records):,} "
+        f"{time} in all on {devices}. Losses are of averaged weights on {max(r.num_val for r in records):,} "
         "validation images, lower is better. Top-1 is ImageNet's, estimated."
     )
 

@@ -11,6 +11,7 @@ from mvsearch.accuracy.trained import TrainingRecord
 from mvsearch.search.estimate import estimate
 from mvsearch.search.final import Verified, still_on_front
 from mvsearch.search.goals import Goals
+from mvsearch.search.training import OWN_FAULTS
 from mvsearch.search.training_plan import Plan
 from mvsearch.spec.published import DEFAULT_RESOLUTION, network
 from mvsearch.spec.record import RUNGS, Trial
@@ -64,7 +65,8 @@ def with_training(
     members = [_after(t, marriage, by_id) for t in verified.members]
     if marriage.used:
         members = still_on_front(members, verified.measured_over_predicted, goals)
-    return Trained(replace(verified, members=tuple(members)), marriage, tuple(mine), plan, names)
+    after = replace(verified, members=tuple(members), notes=(*verified.notes, *_lost(mine)))
+    return Trained(after, marriage, tuple(mine), plan, names)
 
 
 def _anchor(name: str, goals: Goals, target: Target, by_id: dict[str, list[TrainingRecord]]) -> Scored:
@@ -76,6 +78,17 @@ def _anchor(name: str, goals: Goals, target: Target, by_id: dict[str, list[Train
     # As the candidates' estimates: at the resolution of the run.
     label = published.value + before.value - labelled.value
     return Scored(spec, before, label, tuple(by_id.get(spec.arch_id, ())))
+
+
+def _lost(records: Sequence[TrainingRecord]) -> list[str]:
+    """What failed and may do better another time."""
+    lost = [r for r in records if r.failure and r.failure.kind not in OWN_FAULTS]
+    if not lost or lost[0].failure is None:
+        return []
+    return [
+        f"{len(lost)} of {len(records)} trainings failed, e.g. `{lost[0].arch_id}`: {lost[0].failure.kind}: "
+        f"{lost[0].failure.message}; going on with `--resume` tries those again that are still due"
+    ]
 
 
 def _after(trial: Trial, marriage: Marriage, by_id: dict[str, list[TrainingRecord]]) -> Trial:

@@ -96,7 +96,7 @@ class Trainer:
             return
         anchors = f", and {len(plan.anchors)} published networks first" if plan.anchors else ""
         self.listener.stage(
-            f"training {len(plan.members)} members of the front on {self.images.note}{anchors}\n"
+            f"training {len(plan.members)} member{'s' * (len(plan.members) != 1)} of the front on {self.images.note}{anchors}\n"
             f"         rungs of {', '.join(str(r.steps) for r in plan.recipes)} steps; {plan.recipes[-1].describe()}"
         )
         waiting, handed = [first], list[tuple[ArchSpec, Recipe, int]]()

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from mvsearch.accuracy.marriage import Marriage, Scored, marry
 from mvsearch.accuracy.trained import CurvePoint, TrainingRecord
-from mvsearch.report.training import render_training
+from mvsearch.report.training import count_text, render_training
 from mvsearch.report.training_csv import TRAINING_COLUMNS, training_rows, write_training_csv
 from mvsearch.report.training_figures import curves_figure, training_figures
 from mvsearch.report.training_page import training_section
@@ -137,6 +137,14 @@ def test_nothing_trained() -> None:
     assert marry([], []).sentence == marriage.sentence
     for figure in training_figures(marriage, [], {}).values():
         json.dumps(figure)
+
+
+def test_trainings_that_left_no_trace_have_no_device() -> None:
+    well, lost = training(candidate(0), 1.0), replace(training(candidate(1), None), device="", num_val=0)
+    assert "1 failed, 60 seconds in all on cpu. " in count_text([well, replace(lost, seconds=0.0)])
+    assert "none failed, 2.0 hours in all on cpu. " in count_text([well, replace(well, seconds=7140.0)])
+    assert count_text([lost]) == "1 training of 1 network, and it failed."
+    assert count_text([lost, lost]) == "2 trainings of 1 network, and all of them failed."
 
 
 def test_rows(tmp_path) -> None:  # type: ignore[no-untyped-def]

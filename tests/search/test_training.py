@@ -150,6 +150,7 @@ def test_a_failed_training_is_a_record_and_the_others_go_on(tmp_path: Path) -> N
     found = with_training(FRONT, GOALS, TARGET, PLAN, TrainingFile(path).records(), replace(SETTINGS, trust=True))
     ids = {t.evaluation.arch_id: t.evaluation for t in found.verified.members}
     assert all(ids[a].measurements["top1"].kind == "estimated" and ids[a].rung == "built" for a in failed if a in ids)
+    assert found.verified.notes == (), "another run would not help"
 
 
 class _Once:
@@ -181,11 +182,14 @@ def test_a_lost_worker_costs_one_training_and_a_deadly_network_is_tried_again_la
     assert [r.arch_id for r in failed] == [PLAN.members[3].evaluation.arch_id]
     assert failed[0].failure is not None and failed[0].failure.kind == "worker-lost"
     assert any(r.arch_id == PLAN.members[0].evaluation.arch_id and r.failure is None for r in records)
+    before = with_training(FRONT, GOALS, TARGET, PLAN, records, SETTINGS)
+    (note,) = before.verified.notes
+    assert note.startswith(f"1 of {len(records)} trainings failed, e.g. `{failed[0].arch_id}`: worker-lost: ")
     trainer(tmp_path).run(PLAN)  # A resumed run has other workers.
     again = [r for r in TrainingFile(tmp_path / "training.jsonl").records() if r.arch_id == failed[0].arch_id]
     assert [r.failure is None for r in again][:2] == [False, True]
     found = with_training(FRONT, GOALS, TARGET, PLAN, TrainingFile(tmp_path / "training.jsonl").records(), SETTINGS)
-    assert not any(r.failure for r in found.records)
+    assert not any(r.failure for r in found.records) and found.verified.notes == ()
 
 
 def test_training_moves_the_front_only_when_it_is_believed(tmp_path: Path) -> None:

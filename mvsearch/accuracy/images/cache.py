@@ -65,8 +65,10 @@ def prepare_images(
     name = absolute(data)
     if not str(data):
         raise InputError("the images `` do not exist", "give a folder, a `.zip`, shards, or `procedural`")
-    if known is not None and known.resolution == resolution and not exists(name) and (place := _find(known)):
-        return _replaced(known, place)
+    if known is not None and known.resolution == resolution and not exists(name):
+        if (place := _find(known)) is None:
+            raise _gone(known, name)
+        return replace(known, path=place)
     found = _generated(resolution) if name == PROCEDURAL else _decoded(name, resolution, known, progress)
     if known is not None and found.key != known.key:
         raise _changed(name)
@@ -84,10 +86,7 @@ def load_images(cache: ImageCache) -> ImageSet:
     place = _find(cache)
     if place is None:
         if not exists(cache.data):
-            raise InputError(
-                f"neither the decoded images `{cache.path}` nor `{cache.data}`, from which they come, are here",
-                "put one of them back; both must be on every machine that trains, or on a shared disk",
-            )
+            raise _gone(cache, cache.data)
         made = prepare_images(cache.data, cache.resolution)
         if made.key != cache.key:
             raise _changed(cache.data)
@@ -203,8 +202,11 @@ def _folder() -> Path:
     return cache_folder() / "images"
 
 
-def _replaced(cache: ImageCache, path: Path) -> ImageCache:
-    return replace(cache, path=path)
+def _gone(cache: ImageCache, data: str) -> InputError:
+    return InputError(
+        f"neither the decoded images `{cache.path}` nor `{data}`, from which they come, are here",
+        "put one of them back; one must be on every machine that trains, or on a shared disk",
+    )
 
 
 def _changed(data: str) -> InputError:

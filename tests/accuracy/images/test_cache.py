@@ -125,6 +125,14 @@ def test_data_deleted_after_they_were_decoded(data):
     assert "do not exist" in refusal(data, 16)
 
 
+def test_data_and_cache_deleted_before_a_run_is_resumed(data, caches):
+    cache = prepare_images(data, 16)
+    shutil.rmtree(data)
+    shutil.rmtree(caches)
+    message = refusal(data, 16, known=cache)
+    assert "neither the decoded images" in message and str(data) in message and cache.key in message
+
+
 def test_a_cache_that_was_moved_is_found(data, caches, tmp_path, monkeypatch):
     cache = prepare_images(data, 16)
     shutil.rmtree(data)

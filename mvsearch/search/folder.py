@@ -150,12 +150,12 @@ def _check_same(folder: RunFolder, settings: RunSettings) -> None:
     old, new = _by_name(stored), _by_name(settings)
     # What only one of them has is training, which may be added to a run.
     lines = [
-        f"{k}: `{_show(old[k])}` then, `{_show(new[k])}` now"
+        f"{k}: {_show(old[k])} then, {_show(new[k])} now"
         for k in old
         if k in new and old[k] != new[k] and k not in EXTENDABLE and not (k in ADDABLE and new[k])
     ]
     if stored.train and not settings.train:
-        lines.append(f"train.data: `{stored.train.data}` then, nothing now")
+        lines.append(f"train.data: `{stored.train.data}` then, none now")
     if lines:
         raise InputError(
             f"`{folder.path}` was run with other settings:\n  " + "\n  ".join(lines),
@@ -170,9 +170,11 @@ def _by_name(settings: RunSettings) -> dict[str, Any]:
 
 
 def _show(value: Any) -> str:
+    if value in ("", None):
+        return "none"
     if isinstance(value, bool):
-        return "on" if value else "off"
-    return ", ".join(b["text"] for b in value) if isinstance(value, list | tuple) else str(value)
+        return "`on`" if value else "`off`"
+    return f"`{', '.join(b['text'] for b in value) if isinstance(value, list | tuple) else value}`"
 
 
 def choose_path(budgets: Sequence[Budget], target: str) -> Path:

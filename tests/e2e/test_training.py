@@ -293,7 +293,7 @@ def test_images_may_be_given_to_a_search_that_had_none(finished, tmp_path):
     assert json.loads((copy / "run.json").read_text())["settings"]["train"] == record["settings"]["train"]
     done = call(*RUN, "--in-process", "--out", copy.name, "--resume", cwd=folder)
     assert done.returncode == 2
-    assert f"train.data: `{folder / 'photos'}` then, nothing now" in done.stderr
+    assert f"train.data: `{folder / 'photos'}` then, none now" in done.stderr
 
 
 NEW = [*RUN, "--in-process", "--out", "new"]

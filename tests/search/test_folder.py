@@ -41,11 +41,18 @@ def test_every_setting_that_differs_has_a_line(run):
     ]
 
 
+def test_what_is_empty_is_called_none(run):
+    folder = run(SETTINGS)
+    with pytest.raises(InputError) as raised:
+        check_folder(folder.path, replace(SETTINGS, calibration="0123"), resume=True)
+    assert raised.value.message.splitlines()[1:] == ["  calibration: none then, `0123` now"]
+
+
 def test_a_run_with_images_needs_its_images(run):
     folder = run(SETTINGS)
     with pytest.raises(InputError) as raised:
         check_folder(folder.path, replace(SETTINGS, train=None), resume=True)
-    assert raised.value.message.splitlines()[1:] == ["  train.data: `/photos` then, nothing now"]
+    assert raised.value.message.splitlines()[1:] == ["  train.data: `/photos` then, none now"]
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def _lost(records: Sequence[TrainingRecord]) -> list[str]:
 def _after(trial: Trial, marriage: Marriage, by_id: dict[str, list[TrainingRecord]]) -> Trial:
     """The trial with its top-1 after the marriage, on the rung of trained networks if a training of it ended well."""
     e = trial.evaluation
-    married = next(m for m in marriage.networks if m.arch_id == e.arch_id)
+    after = marriage.after_of(e.spec, e.measurements["top1"])
     trained = any(r.failure is None for r in by_id.get(e.arch_id, ()))
     rung = max(e.rung, "trained", key=RUNGS.index) if trained else e.rung
-    return replace(trial, evaluation=replace(e, measurements={**e.measurements, "top1": married.after}, rung=rung))
+    return replace(trial, evaluation=replace(e, measurements={**e.measurements, "top1": after}, rung=rung))

@@ -208,7 +208,10 @@ def test_a_killed_run_goes_on_without_its_images(finished, untrained):
     assert (untrained / "front.csv").read_bytes() == (folder / "a" / "front.csv").read_bytes()
 
 
-def test_an_interrupt_says_how_to_go_on(untrained):
+def test_a_search_that_had_no_images_may_get_some_and_an_interrupt_says_how_to_go_on(untrained):
+    whole = json.loads((untrained / "run.json").read_text())
+    bare = {**whole, "images": None, "settings": {**whole["settings"], "train": None}}
+    (untrained / "run.json").write_text(json.dumps(bare))
     with in_training(untrained, "--in-process") as process:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
@@ -216,7 +219,10 @@ def test_an_interrupt_says_how_to_go_on(untrained):
     assert "Traceback" not in said
     again = said.rstrip().splitlines()[-1]
     assert "--data photos" in again and "--train-steps 3" in again and f"--out {untrained.name} --resume" in again
-    assert json.loads((untrained / "run.json").read_text())["finished"] is False
+    left = json.loads((untrained / "run.json").read_text())
+    assert left["finished"] is False and left["settings"] == whole["settings"]
+    done = call(*RUN, "--in-process", "--out", untrained.name, "--resume", cwd=untrained.parent)
+    refused(done, f"train.data: `{untrained.parent / 'photos'}` then, none now")
 
 
 def test_a_run_survives_the_loss_of_a_worker_that_trains(untrained):
@@ -279,21 +285,6 @@ def test_from_python(finished, monkeypatch):
     assert result.trained.marriage.sentence.startswith("Training is shown and not used")
     assert {r.arch_id for r in result.trained.records} == {r["arch_id"] for r in records(folder / "a")}
     assert result.trained.verified.members
-
-
-def test_images_may_be_given_to_a_search_that_had_none(finished, tmp_path):
-    """Its settings then name them, so that it goes on with them alone."""
-    folder, _ = finished
-    copy = copy_of(folder, "added", trained=False)
-    record = json.loads((copy / "run.json").read_text())
-    (copy / "run.json").write_text(json.dumps({**record, "images": None, "settings": {**record["settings"], "train": None}}))
-    with in_training(copy, "--in-process") as process:
-        process.send_signal(signal.SIGINT)
-        process.wait()
-    assert json.loads((copy / "run.json").read_text())["settings"]["train"] == record["settings"]["train"]
-    done = call(*RUN, "--in-process", "--out", copy.name, "--resume", cwd=folder)
-    assert done.returncode == 2
-    assert f"train.data: `{folder / 'photos'}` then, none now" in done.stderr
 
 
 NEW = [*RUN, "--in-process", "--out", "new"]

@@ -40,7 +40,8 @@ class Recipe:
         evaluations: points of the learning curve, evenly spaced, the last one at the end.
         val_images: at most so many validation images, evenly spread over them, the same for every network.
         bn_images: training images from which batch norm's statistics of the averaged weights are taken.
-        precision: `auto` is bfloat16 (float16 where the device has no other) on a GPU and float32 on a CPU; or `float32`.
+        precision: of the matrix products: `float32`, `bfloat16`, `float16`; or `auto`, bfloat16 on a GPU (float16 where it
+            has no bfloat16) and float32 on a CPU.
     """
 
     steps: int

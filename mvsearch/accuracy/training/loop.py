@@ -24,6 +24,7 @@ from mvsearch.spec.record import Failure
 Progress = Callable[[int, int], None]
 CHECK_EVERY = 20
 """Steps between looks at the loss: each look makes the processor wait for a GPU."""
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 EVAL_FACTOR = 2
 """Validation batches are so much larger: they keep no activations for a backward pass."""
 
@@ -215,8 +216,10 @@ def optimiser_of(model: nn.Module, recipe: Recipe, device: torch.device) -> torc
 
 
 def _precision(name: str, device: torch.device) -> torch.dtype:
-    if name == "float32" or (name == "auto" and device.type == "cpu"):
+    if name in PRECISIONS:
+        return PRECISIONS[name]
+    if name != "auto":
+        raise InputError(f"precision `{name}`", f"`auto`, {', '.join(f'`{p}`' for p in PRECISIONS)}")
+    if device.type == "cpu":
         return torch.float32  # Half precision is slower than float32 on the processors that were tried.
-    if name == "auto":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    raise InputError(f"precision `{name}`", "`auto` or `float32`")
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

@@ -111,6 +111,26 @@ def test_other_channels_and_precisions_are_refused(images: ImageSet) -> None:
         train(SMALL, images, replace(RECIPE, precision="int8"), device=CPU)
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_learns_too(images: ImageSet, precision: str) -> None:
+    found = train(SMALL, images, replace(RECIPE, precision=precision), seed=3, device=CPU)
+    assert found.failure is None
+    assert found.precision == precision
+    assert found.val_loss is not None and found.val_loss < 0.9 * math.log(3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
+def test_a_gpu_sees_the_same_images_and_learns(images: ImageSet) -> None:
+    gpu = torch.device("cuda")
+    here, there = (next(training_batches(Images(images.train, d), RECIPE, seed=1)) for d in (CPU, gpu))
+    assert torch.equal(here[1], there[1].cpu())
+    assert torch.allclose(here[0], there[0].cpu(), atol=1e-3)
+    found = train(SMALL, images, RECIPE, seed=3, device=gpu)
+    assert found.failure is None and found.device == torch.cuda.get_device_name()
+    assert found.val_loss is not None and found.val_loss < 0.9 * math.log(3)
+
+
 def test_every_image_once_per_epoch_and_the_same_for_all(images: ImageSet) -> None:
     recipe = replace(RECIPE, steps=12, flip=False, crop=1.0)
     one, two = (list(training_batches(Images(images.train, CPU), recipe, seed=5)) for _ in range(2))

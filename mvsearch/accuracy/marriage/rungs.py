@@ -99,7 +99,7 @@ def _why_not(points: Points, line: Line | None) -> str:
     if n == 0:
         return NOTHING
     if n < MIN_NETWORKS:
-        return f"{n} networks set no scale, {MIN_NETWORKS} are needed"
+        return f"{n} of the {MIN_NETWORKS} networks that a scale takes at least"
     if line is None:
         return "all losses are the same"
     if line.slope >= 0:

@@ -5,7 +5,8 @@ from mvsearch.api.describe import Description, describe
 from mvsearch.api.measure import measure
 from mvsearch.api.read import read_network
 from mvsearch.api.report import rebuild_report
-from mvsearch.api.search import RunResult, search
+from mvsearch.api.run import RunResult
+from mvsearch.api.search import search
 from mvsearch.api.training import TrainOptions
 from mvsearch.api.validate import validate, validate_accuracy
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mvsearch.api.anchors import estimator_of
 from mvsearch.api.calibration import ready_target_of
-from mvsearch.api.search import RunResult
+from mvsearch.api.run import RunResult
 from mvsearch.api.training import trained_so_far
 from mvsearch.search.folder import RunFolder
 from mvsearch.spec.run import RunSettings, RunView

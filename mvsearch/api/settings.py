@@ -1,0 +1,104 @@
+"""What a run is asked to do, checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvsearch.api.calibration import calibrated, hash_of
+from mvsearch.errors import InputError, NoCandidateError
+from mvsearch.spec.budget import parse_budgets
+from mvsearch.spec.published import published_networks
+from mvsearch.spec.record import Evaluation
+from mvsearch.spec.run import RunSettings
+
+if TYPE_CHECKING:
+    from mvsearch.spec.space import SearchSpace
+
+
+def settings_of(
+    budget: str | Sequence[str],
+    target: str,
+    space: str,
+    trials: int,
+    seed: int,
+    confidence: float,
+    resolution: int | None,
+    calibration: Path | None,
+) -> tuple[RunSettings, SearchSpace]:
+    """Check what was asked and put it together; arguments and errors as `search`."""
+    from mvsearch.costs import image_size
+    from mvsearch.spec.space_file import load_space
+    from mvsearch.targets import get_target
+    from mvsearch.targets.host.machine import MachineTarget
+
+    budgets = parse_budgets([budget] if isinstance(budget, str) else budget)
+    found = get_target(target)
+    if calibration:
+        calibrated(found, calibration)
+    loaded = load_space(space)
+    if trials < 1:
+        raise InputError(f"`--trials` is `{trials}`", "an integer of at least 1")
+    if not 0.5 <= confidence < 1:
+        raise InputError(f"`--confidence` is `{confidence:g}`", "from 0.5 to below 1, e.g. 0.8")
+    if seed < 0:
+        raise InputError(f"`--seed` is `{seed}`", "an integer of at least 0")
+    size = image_size(loaded.resolution if resolution is None else resolution)[0]
+    if not isinstance(found, MachineTarget):
+        # A target that predicts nothing is refused before a folder is made; this machine's are calibrated later.
+        found.predict(next(iter(published_networks().values())), size)
+    own = hash_of(calibration) if calibration else ""
+    return RunSettings(budgets, target, space, loaded.content_hash, trials, seed, size, confidence, own), loaded
+
+
+def check_possible(settings: RunSettings, space: SearchSpace) -> None:
+    """Refuse a counted budget that no candidate keeps, before anything is written."""
+    from mvsearch.costs import count
+    from mvsearch.search.evolution import nearest_to_budget
+    from mvsearch.search.goals import Goals
+
+    excess = Goals(settings.budgets, settings.confidence, settings.resolution).excess
+    nearest = nearest_to_budget(space, excess, settings.seed)
+    if excess(nearest[0]) > 0:
+        raise NoCandidateError(
+            f"no candidate of space `{space.name}` keeps the budget",
+            "raise the budget that binds, or give a space with smaller networks",
+            tuple(Evaluation(spec, settings.resolution, count(spec, settings.resolution).measurements()) for spec in nearest),
+            settings.budgets,
+            settings.confidence,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a run is done with: nothing that changes what comes out, but for what is measured.
+
+    Attributes:
+        workers, in_process, address, queue, time_limit, calibration: as in `search`.
+    """
+
+    workers: int | None
+    in_process: bool
+    address: str | None
+    queue: str | None
+    time_limit: float | None
+    calibration: Path | None
+
+    def check(self, settings: RunSettings) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            InputError: a number out of range, an address that is none, or a target that a queue cannot serve.
+        """
+        if self.time_limit is not None and self.time_limit <= 0:
+            raise InputError(f"`--time-limit` is `{self.time_limit:g}` s", "more than zero, e.g. `90s`, `10m` or `2h`")
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"`--workers` is `{self.workers}`", "an integer of at least 1, or `--in-process`")
+        if self.queue is not None:
+            from mvsearch.search.queue import check_servable, parse_address
+            from mvsearch.targets import get_target
+
+            parse_address(self.queue)
+            check_servable(get_target(settings.target))

@@ -38,9 +38,9 @@ class Knob:
 
 _ROWS = (
     Knob(
-        "total depth", 1.1, -0.7, "per halving of the sum of L below the published 9, if below the nearest network's sum; "
+        "total depth", 1.2, -0.7, "per halving of the sum of L below the published 9, if below the nearest network's sum; "
         "kappa 0.35 for more layers",
-        "depth traded against width at equal cost: the shallow one never won, 8 of 8, by 0.2 to 1.9 points. Own short trainings "
+        "depth traded against width at equal cost: the shallow one never won, 8 of 8, by 0.2 to 1.9. Own short trainings "
         "at 64 px prefer shallow ones: against the published sign, so that they raise kappa (from 1.0) and not the estimate",
         "DeiT and PVT depth against width, CaiT, EfficientFormerV2 (2212.08059), SoViT (2305.13035); `data/allocation.csv`",
     ),

@@ -1,9 +1,9 @@
 """Does a short training order published networks as their authors do? Train some of them, all alike, and see.
 
-python benchmarks/anchors_trained.py --data IMAGES [--steps 900] [--resolution 128] [--seeds 2] [--out FILE.jsonl]
+python benchmarks/anchors_trained.py --data IMAGES [--steps 900] [--resolution 128] [--seeds 2] [--workers 1] [--out FILE.jsonl]
 
-Ten published networks, v1, v2 and v3 of two size bands, are trained by the recipe of `mvsearch run --data`, one after the
-other, on the GPU if there is one. A training that is in the file is not done again. Printed: speed, the order against
+Ten published networks, v1, v2 and v3 of two size bands, are trained by the recipe of `mvsearch run --data`, on the GPU if
+there is one. A training that is in the file is not done again. Printed: speed, the order against
 published top-1 over all networks, over pairs of equal size, and from seed to seed, each beside the estimate.
 """
 
@@ -17,9 +17,12 @@ from mvsearch.accuracy.images import prepare_images
 from mvsearch.accuracy.marriage import Scored, marry
 from mvsearch.report.table import print_renderable
 from mvsearch.report.training import render_training
-from mvsearch.search.training import TrainingFile, TrainTask, train_member
+from mvsearch.search.executor import Executor, InProcessExecutor, source_of
+from mvsearch.search.ray_executor import RayExecutor
+from mvsearch.search.training import GPU, TIMEOUT_S, TrainingFile, TrainTask, train_member
 from mvsearch.search.training_plan import anchors_near, recipes
-from mvsearch.spec.published import network
+from mvsearch.spec.published import name_of, network
+from mvsearch.spec.record import Failure
 from mvsearch.spec.run import TrainSettings
 
 
@@ -31,6 +34,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--params", type=float, default=2e6, help="the two size bands nearest to it are trained")
+    parser.add_argument("--workers", type=int, default=1, help="trainings at a time")
     parser.add_argument("--out", type=Path, default=Path("anchors_trained.jsonl"))
     options = parser.parse_args()
     images = prepare_images(options.data, options.resolution)
@@ -42,17 +46,19 @@ def main() -> None:
     names, file = anchors_near(options.params), TrainingFile(options.out)
     print(f"{images.note}; {recipe.describe()}")
     done = {r.key for r in file.records()}
-    for seed in range(options.seeds):
-        for name in names:
-            spec = network(name)
-            if (spec.arch_id, images.key, recipe.key, seed) in done:
-                continue
-            record = train_member(TrainTask(spec, images, recipe, seed))
-            file.append(record)
-            result = record.failure.message if record.failure else f"loss {record.val_loss:.3f}, top-1 {record.top1:.1f} %"
-            print(
-                f"{name:20} seed {seed}: {result}, {record.images_per_second:.0f} images/s, {record.seconds:.0f} s", flush=True
-            )
+    tasks = [TrainTask(network(name), images, recipe, seed) for seed in range(options.seeds) for name in names]
+    tasks = [t for t in tasks if (t.spec.arch_id, images.key, recipe.key, t.seed) not in done]
+    executor: Executor = RayExecutor(options.workers) if options.workers > 1 else InProcessExecutor()
+    resource = GPU if executor.units(GPU) else None
+    for number, record in executor.feed(train_member, source_of(tasks), resource, TIMEOUT_S):
+        name = f"{name_of(tasks[number].spec):20} seed {tasks[number].seed}"
+        if isinstance(record, Failure):
+            print(f"{name}: {record.kind}: {record.message}", flush=True)
+            continue
+        file.append(record)
+        result = record.failure.message if record.failure else f"loss {record.val_loss:.3f}, top-1 {record.top1:.1f} %"
+        print(f"{name}: {result}, {record.images_per_second:.0f} images/s, {record.seconds:.0f} s", flush=True)
+    executor.close()
     records = tuple(r for r in file.records() if r.images == images.key and r.recipe == recipe.key)
     scored = []
     for name in names:

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.interrupts import hear_interrupts
 from tests.small_space import write_small_space
 
 MVSEARCH = [sys.executable, "-m", "mvsearch"]
@@ -120,7 +121,9 @@ def wait_for_trials(path, number, process, timeout):
 def test_an_interrupt_saves_and_says_how_to_go_on(finished):
     folder, _ = finished
     command = [*SMALL_RUN, "--out", "c"]
-    process = subprocess.Popen([*MVSEARCH, *command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*MVSEARCH, *command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    )
     wait_for_trials(folder / "c" / "trials.sqlite", 5, process, 60)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)

@@ -19,6 +19,7 @@ from PIL import Image
 
 import mvsearch
 from mvsearch.api import TrainOptions
+from tests.interrupts import hear_interrupts
 from tests.small_space import write_small_space
 
 MVSEARCH = [sys.executable, "-m", "mvsearch"]
@@ -112,7 +113,9 @@ def plan_of(run):
 def in_training(run, *options):
     """The run going on, once it has finished a training; killed at the end if it is still there."""
     command = [*MVSEARCH, *TRAIN, "--out", run.name, "--resume", *options]
-    process = subprocess.Popen(command, cwd=run.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=run.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    )
     try:
         end = time.monotonic() + 200
         file = run / "training.jsonl"

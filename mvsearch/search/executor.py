@@ -16,6 +16,10 @@ Result = TypeVar("Result")
 Source = Callable[[], Item | None]
 
 
+GPU = "GPU"
+"""Resource of a worker that holds a GPU, as Ray names it; such a worker sees that one alone."""
+
+
 class TaskError(Exception):
     """Raised by a task to name its kind of failure."""
 

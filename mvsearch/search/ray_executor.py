@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from mvsearch.errors import InputError
-from mvsearch.search.executor import Source, run_task, source_of
+from mvsearch.search.executor import GPU, Source, run_task, source_of
 from mvsearch.spec.record import Failure
 
 Item = TypeVar("Item")
@@ -26,8 +26,6 @@ Result = TypeVar("Result")
 
 MAX_LOSSES = 2
 """A task that takes its worker down this often is recorded as the cause."""
-RAY_GPU = "GPU"
-"""Ray's own name of a GPU as a resource; a worker that holds one sees that one alone."""
 OBJECT_STORE_BYTES = 100 * 2**20
 TASK_TIMEOUT_S = 300.0
 DEVICE_TIMEOUT_S = 1800.0
@@ -107,9 +105,9 @@ class RayExecutor:
             ray = self._ray
             # No CPU: those are taken by the workers, which wait while a device is measured.
             options: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0, "resources": {resource: 1}}
-            if resource == RAY_GPU:
+            if resource == GPU:
                 options = {"num_cpus": 0, "max_restarts": 0, "num_gpus": 1}
-            elif resource.startswith("gpu") and self.units(RAY_GPU):
+            elif resource.startswith("gpu") and self.units(GPU):
                 # Taken from whoever else asks Ray for GPUs; numbered as the target numbers them, all of them visible.
                 options |= {
                     "num_gpus": 1,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mvsearch.accuracy.images import ImageCache
 from mvsearch.accuracy.trained import Recipe, TrainingRecord
-from mvsearch.search.executor import Executor
+from mvsearch.search.executor import GPU, Executor
 from mvsearch.search.explore import Listener, Silent
 from mvsearch.search.halving import Halving, Job
 from mvsearch.search.record_file import RecordFile
@@ -21,8 +21,6 @@ from mvsearch.spec.run import TrainSettings
 
 TIMEOUT_S = 6 * 3600.0
 """Without any result; one training of a large network on one core takes hours."""
-GPU = "GPU"
-"""Resource of a worker that trains on a GPU."""
 OWN_FAULTS: tuple[FailureKind, ...] = ("nan", "oom")
 """Failures of a network itself."""
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mvsearch.accuracy.anchors import MOBILEVIT, load_anchors
-from mvsearch.accuracy.fit import SIZE_BANDS, block_offsets, fit_line, predict
 from mvsearch.accuracy.marriage.losses import RungLosses
 from mvsearch.accuracy.marriage.records import Scored, Validation
+from mvsearch.accuracy.validation.held_out import held_out
+from mvsearch.accuracy.validation.networks import BANDS
 from mvsearch.spec.published import name_of
 
 MIN_PAIRS = 10
@@ -21,25 +20,16 @@ NUM_BOOTSTRAPS = 1000
 NOT_VALIDATED = "not validated: `--validate-proxy` trains published networks first"
 
 
-@lru_cache(maxsize=1)
-def judged_without_band() -> dict[str, tuple[int, float]]:
+def judged_without_band() -> dict[str, tuple[str, float]]:
     """Published name -> (size band, top-1 by the estimate whose block offsets have not seen the networks of that size)."""
-    every = load_anchors()
-    line = fit_line([a for a in every if a.family != MOBILEVIT])
-    mobilevits = [a for a in every if a.family == MOBILEVIT]
-    found = {}
-    for number, band in enumerate(SIZE_BANDS):
-        offsets = block_offsets(line, [a for a in mobilevits if a.name not in band])
-        mine = [a for a in mobilevits if a.name in band]
-        found.update({a.network: (number, float(e)) for a, e in zip(mine, predict(line, mine, offsets), strict=True)})
-    return found
+    return {h.judged.name: (h.judged.band, h.band_out) for h in held_out() if h.judged.band != BANDS[-1]}
 
 
 class _Anchor(NamedTuple):
     published: float
     score: float
     estimate: float
-    band: int | None
+    band: str | None
 
 
 def validate(networks: Sequence[Scored], rungs: Sequence[RungLosses]) -> Validation:

@@ -152,6 +152,7 @@ class Trial:
         evaluation: the candidate and its numbers.
         feasible: whether every budget is met with the stated confidence.
         origin: `published`, `random`, `mutation`, `crossover`, ...: where the proposal came from.
+        generation: number of the batch that it was proposed in, from the trials of the batches before.
     """
 
     number: int
@@ -159,3 +160,4 @@ class Trial:
     evaluation: Evaluation
     feasible: bool
     origin: str = ""
+    generation: int = 0

@@ -10,24 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from mvsearch.errors import InputError
+from mvsearch.search.store_schema import prepare_tables
 from mvsearch.spec.record import Evaluation, Failure, Measurement, Trial
 from mvsearch.spec.space import SearchSpace
 
-STORE_SCHEMA_VERSION = 1
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE provenance (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
-CREATE TABLE trials (
-  number INTEGER PRIMARY KEY, arch_id TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, feasible INTEGER NOT NULL,
-  point TEXT NOT NULL, metrics TEXT NOT NULL, failure TEXT, seconds REAL NOT NULL);
-CREATE TABLE generations (
-  number INTEGER PRIMARY KEY, proposed INTEGER NOT NULL, over_budget INTEGER NOT NULL, duplicates INTEGER NOT NULL);
-CREATE TABLE verified (arch_id TEXT PRIMARY KEY, evaluation TEXT NOT NULL);
-"""
+_COLUMNS = "number, arch_id, origin, feasible, point, metrics, failure, seconds, generation"
 
 
 class Store:
     """One run's file. What a measurement shares with many others (unit, kind, basis, ...) is written once.
+
+    A store of an older schema is migrated when it is opened.
+
+    Attributes:
+        notes: what was changed on opening, in sentences for the user.
 
     Args:
         path: the SQLite file; made if absent.
@@ -35,7 +31,7 @@ class Store:
         resolution: of the run, in pixels.
 
     Raises:
-        InputError: the file is not a store, or of another schema.
+        InputError: the file is not a store, or of a schema that this version does not read.
     """
 
     def __init__(self, path: Path, space: SearchSpace, resolution: int) -> None:
@@ -46,17 +42,13 @@ class Store:
             # A write-ahead log survives a killed process; each trial is one transaction.
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
-            if not self._db.execute("SELECT name FROM sqlite_master WHERE name = 'meta'").fetchone():
-                self._db.executescript(f"BEGIN;{_TABLES}INSERT INTO meta VALUES ('schema', '{STORE_SCHEMA_VERSION}');COMMIT;")
-            schema = self.meta("schema")
+            self.notes = prepare_tables(self._db, path)
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise InputError(f"`{path}` is not a run's store: {error}", "give another `--out`") from None
-        if schema != STORE_SCHEMA_VERSION:
+        except InputError:
             self._db.close()
-            raise InputError(
-                f"`{path}` has store schema `{schema}`", f"this version reads schema {STORE_SCHEMA_VERSION}; start a new run"
-            )
+            raise
         self._provenance = {text: i for i, text in self._db.execute("SELECT id, text FROM provenance")}
 
     def close(self) -> None:
@@ -82,7 +74,7 @@ class Store:
         metrics = json.dumps({name: self._pack(m) for name, m in e.measurements.items()})
         failure = json.dumps([e.failure.kind, e.failure.message]) if e.failure else None
         self._db.execute(
-            "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO trials ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 trial.number,
                 e.arch_id,
@@ -92,6 +84,7 @@ class Store:
                 metrics,
                 failure,
                 e.seconds,
+                trial.generation,
             ),
         )
         self._db.execute("COMMIT")
@@ -99,7 +92,7 @@ class Store:
     def trials(self) -> list[Trial]:
         """All finished trials in order."""
         shared = {i: json.loads(text) for text, i in self._provenance.items()}
-        return [self._trial(row, shared) for row in self._db.execute("SELECT * FROM trials ORDER BY number")]
+        return [self._trial(row, shared) for row in self._db.execute(f"SELECT {_COLUMNS} FROM trials ORDER BY number")]
 
     def set_generation(self, number: int, proposed: int, over_budget: int, duplicates: int) -> None:
         """Keep what a generation's screen rejected; the same generation again replaces it."""
@@ -129,7 +122,7 @@ class Store:
         return [m.value, m.low, m.high, self._provenance[text], m.basis, list(m.flags)]
 
     def _trial(self, row: tuple[Any, ...], shared: dict[int, list[Any]]) -> Trial:
-        number, _, origin, feasible, point_text, metrics, failure, seconds = row
+        number, _, origin, feasible, point_text, metrics, failure, seconds, generation = row
         point = json.loads(point_text)
         measurements = {}
         for metric, (value, low, high, provenance, basis, flags) in json.loads(metrics).items():
@@ -145,4 +138,4 @@ class Store:
             failure=Failure(*json.loads(failure)) if failure else None,
             seconds=seconds,
         )
-        return Trial(number, point, evaluation, bool(feasible), origin)
+        return Trial(number, point, evaluation, bool(feasible), origin, generation)

@@ -1,9 +1,11 @@
 import random
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
 from mvsearch.errors import InputError
+from mvsearch.search import store_schema
 from mvsearch.search.store import Store
 from mvsearch.spec.record import Evaluation, Failure, Measurement, Trial
 from mvsearch.spec.space_file import load_space
@@ -31,7 +33,12 @@ def trial(number, failure=None):
     )
     measurements = {} if failure else {"latency": latency, "params": Measurement("params", 10**6 + number)}
     return Trial(
-        number, point, Evaluation(SPACE.decode(point), 256, measurements, failure=failure, seconds=0.5), not failure, "random"
+        number,
+        point,
+        Evaluation(SPACE.decode(point), 256, measurements, failure=failure, seconds=0.5),
+        not failure,
+        "random",
+        number // 2,
     )
 
 
@@ -80,6 +87,77 @@ def test_what_is_no_store_is_refused_and_left_alone(tmp_path):
     with pytest.raises(InputError, match="not a run's store"):
         Store(path, SPACE, 256)
     assert path.read_bytes() == before
+
+
+OLD_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE provenance (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE trials (
+  number INTEGER PRIMARY KEY, arch_id TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, feasible INTEGER NOT NULL,
+  point TEXT NOT NULL, metrics TEXT NOT NULL, failure TEXT, seconds REAL NOT NULL);
+CREATE TABLE generations (
+  number INTEGER PRIMARY KEY, proposed INTEGER NOT NULL, over_budget INTEGER NOT NULL, duplicates INTEGER NOT NULL);
+CREATE TABLE verified (arch_id TEXT PRIMARY KEY, evaluation TEXT NOT NULL);
+INSERT INTO meta VALUES ('schema', '1');
+"""
+"""The tables of the first schema, as its version made them."""
+
+
+def write_old_store(path, trials):
+    """A store of schema 1 with these trials."""
+    columns = "number, arch_id, origin, feasible, point, metrics, failure, seconds"
+    new = Store(path.with_name("new.sqlite"), SPACE, 256)
+    for t in trials:
+        new.add(t)
+    new.set_generation(0, 60, 5, 1)
+    new.close()
+    db = sqlite3.connect(path)
+    db.executescript(f"""{OLD_TABLES}ATTACH '{path.with_name("new.sqlite")}' AS new;
+        INSERT INTO provenance SELECT * FROM new.provenance;
+        INSERT INTO generations SELECT * FROM new.generations;
+        INSERT INTO trials SELECT {columns} FROM new.trials;""")
+    db.close()
+
+
+def test_a_store_of_the_first_schema_is_migrated_and_says_so(tmp_path):
+    trials = [trial(0), trial(49, Failure("oom", "too large")), trial(50), trial(120)]
+    write_old_store(tmp_path / "t.sqlite", trials)
+    store = Store(tmp_path / "t.sqlite", SPACE, 256)
+    assert len(store.notes) == 1
+    assert "schema 1" in store.notes[0]
+    assert store.trials() == [replace(t, generation=g) for t, g in zip(trials, (0, 0, 1, 2), strict=True)]
+    assert store.screened() == (60, 5, 1)
+    store.add(trial(121))
+    store.close()
+    again = Store(tmp_path / "t.sqlite", SPACE, 256)
+    assert again.notes == ()
+    assert again.trials()[-1] == trial(121)
+
+
+def test_two_processes_that_migrate_at_once(tmp_path, monkeypatch):
+    write_old_store(tmp_path / "t.sqlite", [trial(0)])
+    answers = iter([1])  # The other process is done between our first look and our transaction.
+    look = store_schema._schema
+
+    def stale(db):
+        if (answer := next(answers, None)) is None:
+            return look(db)
+        Store(tmp_path / "t.sqlite", SPACE, 256).close()
+        return answer
+
+    monkeypatch.setattr(store_schema, "_schema", stale)
+    store = Store(tmp_path / "t.sqlite", SPACE, 256)
+    assert store.notes == ()
+    assert store.trials() == [replace(trial(0), generation=0)]
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
+    write_old_store(tmp_path / "t.sqlite", [trial(0)])
+    monkeypatch.setitem(store_schema._MIGRATIONS, 1, store_schema._FROM_1_TO_2 + "INSERT INTO nowhere VALUES (1);")
+    with pytest.raises(InputError, match="nowhere"):
+        Store(tmp_path / "t.sqlite", SPACE, 256)
+    monkeypatch.undo()
+    assert Store(tmp_path / "t.sqlite", SPACE, 256).trials() == [trial(0)]
 
 
 def test_another_schema_is_refused(tmp_path):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 from mvsearch.errors import SpecError
@@ -22,6 +22,8 @@ from mvsearch.errors import SpecError
 SCHEMA_VERSION = 1
 ACTIVATIONS = ("silu", "relu", "hardswish", "gelu", "relu6")
 WIDTH_DIVISOR = 8
+PART_CACHE = 4096
+"""Texts of stages that are remembered; neighbours in a search share most of theirs."""
 
 
 def make_divisible(value: float, divisor: int = WIDTH_DIVISOR, minimum: int | None = None) -> int:
@@ -267,8 +269,7 @@ class ArchSpec:
     @cached_property
     def arch_id(self) -> str:
         """Content hash: two spellings of one network (2 and 2.0; two ratios that round to one width) share it."""
-        text = json.dumps(canonical_form(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hashlib.sha256(canonical_text(self).encode()).hexdigest()[:12]
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -285,31 +286,42 @@ class ArchSpec:
         return replace(self, num_classes=num_classes)
 
 
-def canonical_form(spec: ArchSpec) -> dict[str, Any]:
-    """What determines the function that the network computes, with every rule (rounding, caps) applied."""
-    channels = spec.stem.channels
-    stages: list[dict[str, Any]] = []
-    for stage in spec.stages:
-        values = _values(stage)
-        expansion = values.pop("expansion")
-        # With several blocks the later ones expand the stage's own width.
-        values["hidden"] = [
-            0 if expansion == 1 else expanded_width(width, expansion)
-            for width in (channels, stage.channels)[: 1 + (values.get("num_blocks", 1) > 1)]
-        ]
-        if "ffn_ratio" in values:
-            del values["ffn_ratio"]
-            values["ffn_dim"] = stage.ffn_dim  # type: ignore[union-attr]
-        stages.append(values)
-        channels = stage.channels
-    return {
-        "stem": _values(spec.stem),
-        "stages": stages,
-        "head": [spec.head.kind, spec.head.width(channels)],
-        "activation": spec.activation,
-        "num_classes": spec.num_classes,
-        "in_channels": spec.in_channels,
-    }
+def canonical_text(spec: ArchSpec) -> str:
+    """What determines the function that the network computes, with every rule (rounding, caps) applied: compact JSON.
+
+    Put together from the texts of the parts, which neighbours in a search share.
+    """
+    channels = (spec.stem.channels, *(s.channels for s in spec.stages))
+    stages = ",".join(map(_stage_text, spec.stages, channels))
+    head = _json([spec.head.kind, spec.head.width(channels[-1])])
+    return (
+        f'{{"activation":{_json(spec.activation)},"head":{head},"in_channels":{spec.in_channels},'
+        f'"num_classes":{spec.num_classes},"stages":[{stages}],"stem":{_stem_text(spec.stem)}}}'
+    )
+
+
+@lru_cache(maxsize=PART_CACHE)
+def _stage_text(stage: Stage, in_channels: int) -> str:
+    values = _values(stage)
+    expansion = values.pop("expansion")
+    # With several blocks the later ones expand the stage's own width.
+    values["hidden"] = [
+        0 if expansion == 1 else expanded_width(width, expansion)
+        for width in (in_channels, stage.channels)[: 1 + (values.get("num_blocks", 1) > 1)]
+    ]
+    if "ffn_ratio" in values:
+        del values["ffn_ratio"]
+        values["ffn_dim"] = stage.ffn_dim  # type: ignore[union-attr]
+    return _json(values)
+
+
+@lru_cache(maxsize=PART_CACHE)
+def _stem_text(stem: Stem) -> str:
+    return _json(_values(stem))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _values(part: Stem | Stage | Head) -> dict[str, Any]:

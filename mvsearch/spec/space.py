@@ -13,7 +13,7 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from mvsearch.errors import SpecError
@@ -52,6 +52,9 @@ DIMENSION_TYPES: dict[str, DimensionType] = {
     "head": "head",
     "activation": "activation",
 }
+STAGE_CACHE = 16_384
+_STAGE_KEYS = {i: tuple(name for name in DIMENSION_TYPES if name.startswith(f"stage{i}.")) for i in range(1, 6)}
+_STAGE_DIMENSIONS = {i: tuple(name for name in DIMENSION_TYPES if name.startswith(f"stage{i}.")) for i in range(1, 6)}
 OPTIONAL: dict[str, Value] = {"activation": "silu", **{f"stage{i}.heads": 4 for i in TRANSFORMER_STAGES}}
 """Dimensions that a space may leave out, and what they are then."""
 
@@ -113,13 +116,16 @@ class SearchSpace:
         Raises:
             SpecError: the point is not of this space.
         """
-        for d in self.dimensions:
-            if point.get(d.name) not in d.choices:
-                raise SpecError(f"`{d.name}` is `{point.get(d.name)}`", f"one of {', '.join(map(str, d.choices))}")
+        for name, allowed in self._choices.items():
+            if not isinstance(point.get(name), int | float | str) or point[name] not in allowed:
+                raise SpecError(f"`{name}` is `{point.get(name)}`", f"one of {', '.join(map(str, self.by_name[name].choices))}")
         values = {**OPTIONAL, **point}
         return ArchSpec(
             ConvStem(_int(values["stem.channels"])),
-            tuple(self._decode_stage(i, values) for i in range(1, 6)),
+            tuple(
+                _decode_stage(i, tuple(values.get(name, "") for name in _STAGE_KEYS[i]), self._heads.get(i, ()))
+                for i in range(1, 6)
+            ),
             HEADS[str(values["head"])],
             activation=str(values["activation"]),
         )
@@ -156,20 +162,32 @@ class SearchSpace:
         """Points of the published networks that lie in this space, by name."""
         return {name: self.encode(spec) for name, spec in published_networks().items() if spec in self}
 
-    def _decode_stage(self, i: int, values: Mapping[str, Value]) -> Stage:
-        def get(key: str) -> Value:
-            return values[f"stage{i}.{key}"]
+    @cached_property
+    def _choices(self) -> dict[str, frozenset[Value]]:
+        return {d.name: frozenset(d.choices) for d in self.dimensions}
 
-        channels, expansion = _int(get("channels")), float(get("expansion"))
-        if i not in TRANSFORMER_STAGES:
-            return InvertedResidualStage(channels, expansion, _int(get("blocks")) if i == 2 else 1, stride=1 if i == 1 else 2)
-        body, switches = parse_block(str(get("block")))
-        dim, depth, ffn_ratio, patch = _int(get("dim")), _int(get("depth")), float(get("ffn_ratio")), parse_patch(get("patch"))
-        if body == "v1":
-            declared = self.by_name.get(f"stage{i}.heads")
-            heads = legal_heads(dim, _int(get("heads")), declared.choices if declared else ())
-            return MobileViTStage(channels, dim, depth, expansion, heads, ffn_ratio, patch, **switches)
-        return MobileViTV2Stage(channels, dim, depth, expansion, ffn_ratio, patch, **switches)
+    @cached_property
+    def _heads(self) -> dict[int, tuple[Value, ...]]:
+        return {i: self.by_name[n].choices if (n := f"stage{i}.heads") in self.by_name else () for i in TRANSFORMER_STAGES}
+
+
+@lru_cache(maxsize=STAGE_CACHE)
+def _decode_stage(i: int, own: tuple[Value, ...], heads_allowed: tuple[Value, ...]) -> Stage:
+    """One object for all networks that have the stage: a search holds many networks, and few stages that differ."""
+    values = dict(zip(_STAGE_KEYS[i], own, strict=True))
+
+    def get(key: str) -> Value:
+        return values[f"stage{i}.{key}"]
+
+    channels, expansion = _int(get("channels")), float(get("expansion"))
+    if i not in TRANSFORMER_STAGES:
+        return InvertedResidualStage(channels, expansion, _int(get("blocks")) if i == 2 else 1, stride=1 if i == 1 else 2)
+    body, switches = parse_block(str(get("block")))
+    dim, depth, ffn_ratio, patch = _int(get("dim")), _int(get("depth")), float(get("ffn_ratio")), parse_patch(get("patch"))
+    if body == "v1":
+        heads = legal_heads(dim, _int(get("heads")), heads_allowed)
+        return MobileViTStage(channels, dim, depth, expansion, heads, ffn_ratio, patch, **switches)
+    return MobileViTV2Stage(channels, dim, depth, expansion, ffn_ratio, patch, **switches)
 
 
 def legal_heads(dim: int, heads: int, choices: tuple[Value, ...] = ()) -> int:

@@ -18,7 +18,7 @@ from mvsearch.accuracy.marriage import Scored, marry
 from mvsearch.report.table import print_renderable
 from mvsearch.report.training import render_training
 from mvsearch.search.executor import GPU, Executor, InProcessExecutor, source_of
-from mvsearch.search.ray_executor import RayExecutor
+from mvsearch.search.ray import RayExecutor
 from mvsearch.search.training import TIMEOUT_S, TrainingFile, TrainTask, train_member
 from mvsearch.search.training_plan import anchors_near, recipes
 from mvsearch.spec.published import name_of, network

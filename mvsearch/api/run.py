@@ -15,7 +15,7 @@ from mvsearch.api.anchors import to_text
 from mvsearch.api.calibration import ready_target_of
 from mvsearch.api.settings import Means
 from mvsearch.api.training import IMAGES, images_record, train_front
-from mvsearch.errors import InputError, NoCandidateError
+from mvsearch.errors import NoCandidateError
 from mvsearch.search.folder import RunFolder, machine, versions
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.published import published_networks
@@ -328,12 +328,7 @@ class Run:
 
 
 def _ray(means: Means, target: Target) -> Executor:
-    from mvsearch.search.ray_executor import RayExecutor
+    from mvsearch.search.ray import RayExecutor
 
     here = {target.resource: 1.0} if target.capability().status == "available" else {}
-    try:
-        return RayExecutor(means.workers or os.cpu_count() or 1, means.address, here)
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"Ray did not start: {error}", "`--in-process` does without it; `--resume` goes on from here"
-        ) from error
+    return RayExecutor(means.workers or os.cpu_count() or 1, means.address, here)

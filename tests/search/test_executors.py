@@ -39,7 +39,7 @@ def process_id(_):
 
 @pytest.fixture(scope="module")
 def ray_executor():
-    from mvsearch.search.ray_executor import RayExecutor
+    from mvsearch.search.ray import RayExecutor
 
     executor = RayExecutor(2)
     yield executor

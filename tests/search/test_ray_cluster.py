@@ -6,6 +6,7 @@ import pytest
 
 from mvsearch.search.estimate import estimate
 from mvsearch.search.measuring import Job, bench_for
+from mvsearch.search.ray.start import one_start_at_a_time
 from mvsearch.spec.published import network
 from mvsearch.targets import LatencyRecord
 from tests.search.fake_phone import FakePhone, package
@@ -20,15 +21,16 @@ def cluster(tmp_path_factory):
     small = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MVSEARCH_CACHE", str(tmp_path_factory.mktemp("cluster-cache")))
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **small})
-        cluster.mac = cluster.add_node(num_cpus=0, resources={"fakephone": 1}, **small)
+        with one_start_at_a_time():
+            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **small})
+            cluster.mac = cluster.add_node(num_cpus=0, resources={"fakephone": 1}, **small)
         yield cluster
         cluster.shutdown()
 
 
 @pytest.fixture(scope="module")
 def joined(cluster):
-    from mvsearch.search.ray_executor import RayExecutor
+    from mvsearch.search.ray import RayExecutor
 
     executor = RayExecutor(1, cluster.address)
     yield executor

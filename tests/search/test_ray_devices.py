@@ -34,7 +34,7 @@ def jobs(tmp_path):
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     """Ray on this machine, which has the phone."""
-    from mvsearch.search.ray_executor import RayExecutor
+    from mvsearch.search.ray import RayExecutor
 
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MVSEARCH_CACHE", str(tmp_path_factory.mktemp("worker-cache")))

@@ -171,7 +171,7 @@ class _Once:
 
 
 def test_a_lost_worker_costs_one_training_and_a_deadly_network_is_tried_again_later(tmp_path: Path) -> None:
-    from mvsearch.search.ray_executor import RayExecutor
+    from mvsearch.search.ray import RayExecutor
 
     executor = RayExecutor(2)
     try:

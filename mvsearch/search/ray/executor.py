@@ -1,24 +1,15 @@
-"""Work on Ray actors: long-lived workers that import torch once. Ray is imported here only.
-
-A device that only some nodes have, such as a phone attached to a Mac, is a custom resource of those nodes, under the
-name that `Target.resource` gives: `ray start --address=HEAD:6379 --resources='{"iphone12": 1}'`. (On macOS Ray asks
-for `RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=1` in the environment of every node of such a cluster.) A task that asks for the
-resource runs on such a node, one per unit at a time.
-"""
+"""An executor of Ray actors."""
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 import time
-import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from mvsearch.errors import InputError
 from mvsearch.search.executor import GPU, Source, run_task, source_of
+from mvsearch.search.ray.start import THREADS, join_ray, load_ray, start_ray
 from mvsearch.spec.record import Failure
 
 Item = TypeVar("Item")
@@ -26,12 +17,10 @@ Result = TypeVar("Result")
 
 MAX_LOSSES = 2
 """A task that takes its worker down this often is recorded as the cause."""
-OBJECT_STORE_BYTES = 100 * 2**20
 TASK_TIMEOUT_S = 300.0
 DEVICE_TIMEOUT_S = 1800.0
 """Of a task on a device: a phone may compile a network for minutes, and is tried again where that may help."""
 POLL_S = 5.0
-_THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class _Worker:
@@ -48,33 +37,18 @@ class RayExecutor:
         num_workers: actors; each asks Ray for one CPU.
         address: of a running cluster, or None to start Ray on this machine.
         resources: devices of this machine by name, with how many there are; a running cluster has its own.
+
+    Raises:
+        InputError: Ray does not start here, or there is no cluster at the address.
     """
 
     def __init__(self, num_workers: int, address: str | None = None, resources: Mapping[str, float] | None = None) -> None:
-        # With this on, Ray would ship the working directory wherever a parent process is `uv run`.
-        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Ray would give its workers the lowest priority, and whatever else runs would starve the search.
-        os.environ.setdefault("RAY_worker_niceness", "0")
-        warnings.filterwarnings("ignore", module="ray")
-        import ray
-
-        self._ray: Any = ray
+        ray = self._ray = load_ray()
         self.num_workers = num_workers
-        env = {"env_vars": _THREADS}
         if address:
-            try:
-                ray.init(address=address, runtime_env=env, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, ValueError) as error:
-                raise InputError(
-                    f"no Ray cluster at `{address}`: {error}", "start one with `ray start --head`, or leave `--address` out"
-                ) from None
+            join_ray(ray, address)
         else:
-            ray.init(
-                num_cpus=num_workers, resources=dict(resources or {}), include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES, runtime_env=env, log_to_driver=False, logging_level=logging.ERROR,
-            )  # fmt: skip
+            start_ray(ray, num_workers, resources or {})
         actor = ray.remote(num_cpus=1, max_restarts=0)(_Worker)
         self._pool = _Pool(ray, actor.remote, num_workers, TASK_TIMEOUT_S)
         self._device_pools: dict[str, _Pool] = {}
@@ -111,7 +85,7 @@ class RayExecutor:
                 # Taken from whoever else asks Ray for GPUs; numbered as the target numbers them, all of them visible.
                 options |= {
                     "num_gpus": 1,
-                    "runtime_env": {"env_vars": {**_THREADS, "RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}},
+                    "runtime_env": {"env_vars": {**THREADS, "RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}},
                 }
             actor = ray.remote(**options)(_Worker)
             self._device_pools[resource] = _Pool(

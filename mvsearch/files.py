@@ -1,15 +1,82 @@
-"""Folders that appear whole or not at all."""
+"""Files as mvsearch reads and writes them: folders appear whole or not at all, and what is read is trusted with nothing."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Never
 
 from mvsearch.errors import InputError
+
+MAX_JSON_BYTES = 16 * 2**20
+"""Of a JSON file; ours have some kB."""
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """A text without what steers a terminal, turns its direction, or cannot be written as UTF-8; lines and tabs stay."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def read_bytes(path: Path, limit: int = MAX_JSON_BYTES) -> bytes:
+    """The content of a plain file.
+
+    Args:
+        path: of the file.
+        limit: the largest size that is read, in bytes.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        InputError: it is no plain file (a device or a pipe may never end), too large, or cannot be read.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"`{path}` is not a plain file", "give a file")
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:  # A name with a NUL is a ValueError.
+        raise InputError(
+            f"cannot read `{path}`: {getattr(error, 'strerror', None) or error}", "give a file that can be read"
+        ) from None
+    if len(content) > limit:
+        raise InputError(
+            f"`{path}` is larger than {limit / 2**20:.0f} MB, too large for what it should hold", "give another file"
+        )
+    return content
+
+
+def parse_json(text: object) -> Any:
+    """Plain data from JSON, in which every number is finite.
+
+    Raises:
+        ValueError: not JSON, too deep, or a number that is infinite, NaN or too long.
+    """
+    if not isinstance(text, str | bytes):
+        raise ValueError("not a text")
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> Never:
+    raise ValueError(f"`{name}` is not a number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"`{text[:20]}` is too large")
+    return value
 
 
 @contextmanager

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mvsearch.errors import InputError
+from mvsearch.errors import InputError, SpecError
+from mvsearch.files import parse_json
 from mvsearch.search.store_schema import prepare_tables
-from mvsearch.spec.record import Evaluation, Failure, Measurement, Trial
+from mvsearch.search.trial_row import COLUMNS, TrialReader, pack_trial, provenance_of, read_provenance
+from mvsearch.spec.record import Evaluation, Trial
 from mvsearch.spec.space import SearchSpace
 
-_COLUMNS = "number, arch_id, origin, feasible, point, metrics, failure, seconds, generation"
+SYNC_S = 1.0
+"""Seconds between two waits for the disk, at least."""
+BUSY_S = 30.0
+"""How long a writer waits for another process that has the file, in seconds."""
+_RESTORE = "put back a copy of the file, or start a new run"
 
 
 class Store:
     """One run's file. What a measurement shares with many others (unit, kind, basis, ...) is written once.
+
+    What was written is safe from a killed process at once. It is safe from a power cut too if a second or more had passed
+    since the disk was waited for the last time: of a search of thousands of estimates the last second may have to be done
+    again, of trainings and measurements nothing.
 
     A store of an older schema is migrated when it is opened.
 
@@ -31,111 +42,170 @@ class Store:
         resolution: of the run, in pixels.
 
     Raises:
-        InputError: the file is not a store, or of a schema that this version does not read.
+        InputError: the file is not a store, is damaged, cannot be written, or is of a schema that this version does not
+            read. So do all methods where the file cannot be read or written.
     """
 
     def __init__(self, path: Path, space: SearchSpace, resolution: int) -> None:
+        self._path = path
         self._space = space
         self._resolution = resolution
-        self._db = sqlite3.connect(path, isolation_level=None)
+        self._synced, self._waits = -SYNC_S, True  # SQLite waits for the disk unless told otherwise.
+        with self._explained():
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
         try:
-            # A write-ahead log survives a killed process; each trial is one transaction.
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self.notes = prepare_tables(self._db, path)
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise InputError(f"`{path}` is not a run's store: {error}", "give another `--out`") from None
-        except InputError:
+            with self._explained():
+                # Nothing that the file says of itself is run.
+                self._db.execute("PRAGMA trusted_schema=OFF")
+                self._db.execute("PRAGMA cell_size_check=ON")
+                # A write-ahead log survives a killed process; each trial is one transaction.
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self.notes = prepare_tables(self._db, path)
+                self._provenance = self._known_provenance()
+        except BaseException:
             self._db.close()
             raise
-        self._provenance = {text: i for i, text in self._db.execute("SELECT id, text FROM provenance")}
 
     def close(self) -> None:
         """Fold the write-ahead log into the one file, unless somebody is reading it just now, and close it."""
-        with suppress(sqlite3.OperationalError):
+        with suppress(sqlite3.DatabaseError):
+            self._db.execute("PRAGMA busy_timeout=1000")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._db.execute("PRAGMA journal_mode=DELETE")
         self._db.close()
 
     def meta(self, key: str) -> Any:
         """A value kept with the run, or None."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row else None
+        with self._explained():
+            row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        with self._checked(f"`{key}`"):
+            return parse_json(row[0]) if row else None
 
     def set_meta(self, key: str, value: Any) -> None:
         """Keep a value with the run."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+        with self._writing():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value, allow_nan=False)))
 
     def add(self, trial: Trial) -> None:
-        """Write a finished trial: durable when this returns, and never written again."""
-        e = trial.evaluation
-        self._db.execute("BEGIN")
-        metrics = json.dumps({name: self._pack(m) for name, m in e.measurements.items()})
-        failure = json.dumps([e.failure.kind, e.failure.message]) if e.failure else None
-        self._db.execute(
-            f"INSERT INTO trials ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                trial.number,
-                e.arch_id,
-                trial.origin,
-                int(trial.feasible),
-                json.dumps(dict(trial.point)),
-                metrics,
-                failure,
-                e.seconds,
-                trial.generation,
-            ),
-        )
-        self._db.execute("COMMIT")
+        """Write a finished trial: safe when this returns, and never written again.
+
+        Raises:
+            ValueError: a number of it is not finite.
+            InputError: the disk is full, or the file cannot be written.
+        """
+        with self._writing():
+            for shared in {provenance_of(m) for m in trial.evaluation.measurements.values()}:
+                if shared not in self._provenance:
+                    cursor = self._db.execute(
+                        "INSERT INTO provenance (text) VALUES (?)", (json.dumps(shared, allow_nan=False),)
+                    )
+                    self._provenance[shared] = int(cursor.lastrowid or 0)
+            row = pack_trial(trial, self._provenance)
+            self._db.execute(f"INSERT INTO trials ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})", row)
 
     def trials(self) -> list[Trial]:
         """All finished trials in order."""
-        shared = {i: json.loads(text) for text, i in self._provenance.items()}
-        return [self._trial(row, shared) for row in self._db.execute(f"SELECT {_COLUMNS} FROM trials ORDER BY number")]
+        reader = TrialReader(self._space, self._resolution, {i: shared for shared, i in self._provenance.items()})
+        trials = []
+        with self._explained():
+            for row in self._db.execute(f"SELECT {', '.join(COLUMNS)} FROM trials ORDER BY number"):
+                with self._checked(f"trial {row[0]}"):
+                    trials.append(reader.trial(row))
+        return trials
 
     def set_generation(self, number: int, proposed: int, over_budget: int, duplicates: int) -> None:
         """Keep what a generation's screen rejected; the same generation again replaces it."""
-        self._db.execute("INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?)", (number, proposed, over_budget, duplicates))
+        with self._writing():
+            self._db.execute(
+                "INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?)", (number, proposed, over_budget, duplicates)
+            )
 
     def screened(self) -> tuple[int, int, int]:
         """(proposed, over budget, duplicates) of all generations."""
-        row = self._db.execute("SELECT TOTAL(proposed), TOTAL(over_budget), TOTAL(duplicates) FROM generations").fetchone()
-        return int(row[0]), int(row[1]), int(row[2])
+        with self._explained(), self._checked("the counts of its generations"):
+            rows = self._db.execute("SELECT proposed, over_budget, duplicates FROM generations").fetchall()
+            if any(type(count) is not int or count < 0 for row in rows for count in row):
+                raise ValueError("a count is none")
+        proposed, over_budget, duplicates = (sum(column) for column in zip(*rows, strict=True)) if rows else (0, 0, 0)
+        return proposed, over_budget, duplicates
 
     def set_verified(self, evaluation: Evaluation) -> None:
         """Keep a front member's record of a higher rung."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO verified VALUES (?, ?)", (evaluation.arch_id, json.dumps(evaluation.to_json()))
-        )
+        text = json.dumps(evaluation.to_json(), allow_nan=False)
+        with self._writing():
+            self._db.execute("INSERT OR REPLACE INTO verified VALUES (?, ?)", (evaluation.arch_id, text))
 
     def verified(self) -> dict[str, Evaluation]:
         """Records of higher rungs by `arch_id`."""
-        rows: Iterable[tuple[str, str]] = self._db.execute("SELECT arch_id, evaluation FROM verified")
-        return {arch_id: Evaluation.from_json(json.loads(text)) for arch_id, text in rows}
+        with self._explained():
+            rows = self._db.execute("SELECT arch_id, evaluation FROM verified").fetchall()
+        found = {}
+        for arch_id, text in rows:
+            with self._checked(f"the record of `{arch_id}`"):
+                evaluation = Evaluation.from_json(parse_json(text))
+                if evaluation.arch_id != arch_id:
+                    raise ValueError("it is of another network")
+                found[evaluation.arch_id] = evaluation
+        return found
 
-    def _pack(self, m: Measurement) -> list[Any]:
-        text = json.dumps([m.unit, m.kind, m.level, m.scale, m.target, m.protocol, m.n, m.versions])
-        if text not in self._provenance:
-            cursor = self._db.execute("INSERT INTO provenance (text) VALUES (?)", (text,))
-            self._provenance[text] = int(cursor.lastrowid or 0)
-        return [m.value, m.low, m.high, self._provenance[text], m.basis, list(m.flags)]
+    def _known_provenance(self) -> dict[tuple[Any, ...], int]:
+        with self._checked("what its measurements share"):
+            return {read_provenance(text): i for i, text in self._db.execute("SELECT id, text FROM provenance")}
 
-    def _trial(self, row: tuple[Any, ...], shared: dict[int, list[Any]]) -> Trial:
-        number, _, origin, feasible, point_text, metrics, failure, seconds, generation = row
-        point = json.loads(point_text)
-        measurements = {}
-        for metric, (value, low, high, provenance, basis, flags) in json.loads(metrics).items():
-            unit, kind, level, scale, target, protocol, n, versions = shared[provenance]
-            measurements[metric] = Measurement(
-                metric, value, unit, kind, low, high, level, scale, basis, target, protocol, n,
-                tuple((str(a), str(b)) for a, b in versions), tuple(flags),
-            )  # fmt: skip
-        evaluation = Evaluation(
-            self._space.decode(point),
-            self._resolution,
-            measurements,
-            failure=Failure(*json.loads(failure)) if failure else None,
-            seconds=seconds,
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction, on disk as the class says when the block ends; nothing of it if the block fails."""
+        due = time.monotonic() - self._synced >= SYNC_S
+        with self._explained():
+            if due != self._waits:
+                self._db.execute(f"PRAGMA synchronous={'FULL' if due else 'NORMAL'}")
+                self._waits = due
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.DatabaseError):
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                    self._provenance = self._known_provenance()
+                raise
+        if due:
+            self._synced = time.monotonic()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """SQLite's troubles with the file in words for the user."""
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise  # A trial written twice is our fault, never the user's.
+        except sqlite3.DatabaseError as error:
+            what, hint = _words(error)
+            raise InputError(f"`{self._path}` {what}: {error}", hint) from None
+
+    @contextmanager
+    def _checked(self, what: str) -> Iterator[None]:
+        """The fault of a value that is not what was written there, in words for the user."""
+        try:
+            yield
+        except (ValueError, SpecError) as error:
+            raise InputError(f"`{self._path}` is damaged: {what}: {error}", _RESTORE) from None
+
+
+def _words(error: sqlite3.DatabaseError) -> tuple[str, str]:
+    """What is wrong with the file, and what to do."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if code is not None else None
+    if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return (
+            "cannot be written or read",
+            "make room on the disk, or look after it, then `--resume`: what was finished is kept",
         )
-        return Trial(number, point, evaluation, bool(feasible), origin, generation)
+    if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return "cannot be written", "its folder has to allow writing; then go on with `--resume`"
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "is in use by another process", "wait for it, then `--resume`"
+    if primary == sqlite3.SQLITE_NOTADB:
+        return "is not a run's store", "give another `--out`"
+    return "is damaged", _RESTORE

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from mvsearch.errors import InputError
+from mvsearch.files import parse_json
+from mvsearch.search.trial_row import COLUMNS, checksum
+from mvsearch.spec.plain import shown
 
 STORE_SCHEMA_VERSION = 2
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE provenance (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
-CREATE TABLE trials (
+_COMMON = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE provenance (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
+    """CREATE TABLE generations (
+  number INTEGER PRIMARY KEY, proposed INTEGER NOT NULL, over_budget INTEGER NOT NULL, duplicates INTEGER NOT NULL)""",
+    "CREATE TABLE verified (arch_id TEXT PRIMARY KEY, evaluation TEXT NOT NULL)",
+)
+_TRIALS_1 = """CREATE TABLE trials (
   number INTEGER PRIMARY KEY, arch_id TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, feasible INTEGER NOT NULL,
-  point TEXT NOT NULL, metrics TEXT NOT NULL, failure TEXT, seconds REAL NOT NULL, generation INTEGER NOT NULL);
-CREATE TABLE generations (
-  number INTEGER PRIMARY KEY, proposed INTEGER NOT NULL, over_budget INTEGER NOT NULL, duplicates INTEGER NOT NULL);
-CREATE TABLE verified (arch_id TEXT PRIMARY KEY, evaluation TEXT NOT NULL);
-"""
-_FROM_1_TO_2 = """
-ALTER TABLE trials ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
-UPDATE trials SET generation = number / 50;
-"""
-"""With schema 1 every generation was of 50 trials."""
-_MIGRATIONS = {1: _FROM_1_TO_2}
+  point TEXT NOT NULL, metrics TEXT NOT NULL, failure TEXT, seconds REAL NOT NULL)"""
+_TRIALS_2 = """CREATE TABLE trials (
+  number INTEGER PRIMARY KEY, arch_id TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, feasible INTEGER NOT NULL,
+  point TEXT NOT NULL, metrics TEXT NOT NULL, failure TEXT, seconds REAL NOT NULL,
+  generation INTEGER NOT NULL, checksum INTEGER NOT NULL)"""
+_TABLES = {1: {*_COMMON, _TRIALS_1}, 2: {*_COMMON, _TRIALS_2}}
+_OLD_COLUMNS = ", ".join(COLUMNS[:8])
+_MIGRATIONS: dict[int, Sequence[str]] = {
+    # With schema 1 every generation was of 50 trials.
+    1: (
+        "ALTER TABLE trials RENAME TO trials_1",
+        _TRIALS_2,
+        f"""INSERT INTO trials ({", ".join(COLUMNS)})
+            SELECT {_OLD_COLUMNS}, number / 50, checksum({_OLD_COLUMNS}, number / 50) FROM trials_1 ORDER BY number""",
+        "DROP TABLE trials_1",
+    ),
+}
 
 
 def prepare_tables(db: sqlite3.Connection, path: Path) -> tuple[str, ...]:
@@ -38,29 +52,18 @@ def prepare_tables(db: sqlite3.Connection, path: Path) -> tuple[str, ...]:
         What was changed, in sentences; empty if nothing was.
 
     Raises:
-        InputError: the schema is newer than this version, or none at all; nothing was changed.
+        InputError: the schema is newer than this version, or none at all, or the file holds more than a store's tables;
+            nothing was changed.
+        sqlite3.DatabaseError: no database, damaged, or it cannot be written.
     """
-    # A reader of a finished run may not be allowed to write.
-    found = _schema(db)
-    if found == STORE_SCHEMA_VERSION:
+    # Looked at first without a transaction: most stores need nothing.
+    if _schema(db, path) == STORE_SCHEMA_VERSION:
         return ()
+    db.create_function("checksum", -1, checksum, deterministic=True)
     db.execute("BEGIN IMMEDIATE")
     try:
-        found = _schema(db)  # Another process may have been faster.
-        if found is None:
-            statements = _TABLES
-        elif found in _MIGRATIONS:
-            statements = "".join(_MIGRATIONS[v] for v in range(found, STORE_SCHEMA_VERSION))
-        elif found == STORE_SCHEMA_VERSION:
-            statements = ""
-        else:
-            newer = isinstance(found, int) and found > STORE_SCHEMA_VERSION
-            raise InputError(
-                f"`{path}` has store schema `{found}`",
-                f"this version reads schemas 1 to {STORE_SCHEMA_VERSION}; "
-                + ("update mvsearch" if newer else "start a new run"),
-            )
-        for statement in statements.split(";"):
+        found = _schema(db, path)  # Another process may have been faster.
+        for statement in _steps(found):
             db.execute(statement)
         db.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", (json.dumps(STORE_SCHEMA_VERSION),))
         db.execute("COMMIT")
@@ -68,17 +71,41 @@ def prepare_tables(db: sqlite3.Connection, path: Path) -> tuple[str, ...]:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
-    if found is None or not statements:
+    if found in (0, STORE_SCHEMA_VERSION):
         return ()
     return (f"`{path}` was of an older version (store schema {found}): migrated to schema {STORE_SCHEMA_VERSION}, all is kept",)
 
 
-def _schema(db: sqlite3.Connection) -> object:
-    """The schema that a store says it has; None for an empty file."""
-    if not db.execute("SELECT name FROM sqlite_master WHERE name = 'meta'").fetchone():
-        return None
-    row = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+def _steps(found: int) -> Sequence[str]:
+    """What makes a store of schema `found` one of this schema; 0 is an empty file."""
+    if found == 0:
+        return sorted(_TABLES[STORE_SCHEMA_VERSION])
+    return [statement for version in range(found, STORE_SCHEMA_VERSION) for statement in _MIGRATIONS[version]]
+
+
+def _schema(db: sqlite3.Connection, path: Path) -> int:
+    """The schema of a store; 0 for an empty file.
+
+    A file may hold triggers and views, which SQLite would run; a store is its own tables and nothing else.
+    """
+    made = {sql for (sql,) in db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
+    if not made:
+        return 0
+    row = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() if _COMMON[0] in made else None
+    if row is None:
+        raise InputError(f"`{path}` is not a run's store", "give another `--out`")
     try:
-        return json.loads(row[0]) if row else ""
-    except (ValueError, TypeError, RecursionError):
-        return row[0]
+        stated = parse_json(row[0])
+    except (ValueError, TypeError):
+        stated = row[0]
+    if type(stated) is not int or stated not in _TABLES:
+        newer = type(stated) is int and stated > STORE_SCHEMA_VERSION
+        raise InputError(
+            f"`{path}` has store schema `{shown(stated)}`",
+            f"this version reads schemas 1 to {STORE_SCHEMA_VERSION}; " + ("update mvsearch" if newer else "start a new run"),
+        )
+    if made != _TABLES[stated]:
+        raise InputError(
+            f"`{path}` does not hold the tables of a run's store, or more than these", "put back a copy, or start a new run"
+        )
+    return stated

@@ -8,6 +8,7 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 from mvsearch.spec.arch import ArchSpec, from_json, to_json
+from mvsearch.spec.plain import read_plain, read_value
 
 Kind = Literal["counted", "predicted", "estimated", "measured", "published"]
 Scale = Literal["linear", "log"]
@@ -77,15 +78,28 @@ class Measurement:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Measurement:
-        """Read what `to_json` wrote."""
-        return cls(
-            **{
-                **data,
-                "versions": tuple((str(a), str(b)) for a, b in data.get("versions", ())),
-                "flags": tuple(data.get("flags", ())),
-            }
-        )
+    def from_json(cls, data: Any) -> Measurement:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: something else, or numbers that cannot be together.
+        """
+        m = read_plain(cls, data, "measurement")
+        m.check()
+        return m
+
+    def check(self) -> None:
+        """See that the interval is one.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if self.level is None and self.scale == "linear":
+            return
+        ends = [v for v in (self.low, self.high) if v is not None]
+        bad_level = self.level is not None and not 0 < self.level < 1
+        if bad_level or (self.scale == "log" and (min(self.value, *ends) <= 0 if ends else self.value <= 0)):
+            raise ValueError(f"`{self.metric}` is {self.value:g} ({self.low} to {self.high} at {self.level})")
 
 
 Rung = Literal["estimated", "built", "converted", "measured", "trained"]
@@ -129,16 +143,26 @@ class Evaluation:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Evaluation:
-        """Read what `to_json` wrote."""
-        failure = data["failure"]
+    def from_json(cls, data: Any) -> Evaluation:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: something else.
+            SpecError: the network is none.
+        """
+        if not isinstance(data, dict) or not isinstance(data.get("measurements"), dict):
+            raise ValueError("not an evaluation")
+        measurements = {k: Measurement.from_json(m) for k, m in data["measurements"].items()}
+        if any(k != m.metric for k, m in measurements.items()):
+            raise ValueError("a measurement under another's name")
+        failure = data.get("failure")
         return cls(
-            spec=from_json(data["spec"]),
-            resolution=data["resolution"],
-            measurements={k: Measurement.from_json(m) for k, m in data["measurements"].items()},
-            rung=data["rung"],
-            failure=Failure(**failure) if failure else None,
-            seconds=data["seconds"],
+            spec=from_json(data.get("spec")),
+            resolution=read_value(int, data.get("resolution"), "resolution"),
+            measurements=measurements,
+            rung=read_value(Rung, data.get("rung"), "rung"),
+            failure=None if failure is None else read_plain(Failure, failure, "failure"),
+            seconds=read_value(float, data.get("seconds"), "seconds"),
         )
 
 

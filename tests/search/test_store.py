@@ -139,9 +139,9 @@ def test_two_processes_that_migrate_at_once(tmp_path, monkeypatch):
     answers = iter([1])  # The other process is done between our first look and our transaction.
     look = store_schema._schema
 
-    def stale(db):
+    def stale(db, path):
         if (answer := next(answers, None)) is None:
-            return look(db)
+            return look(db, path)
         Store(tmp_path / "t.sqlite", SPACE, 256).close()
         return answer
 
@@ -153,7 +153,8 @@ def test_two_processes_that_migrate_at_once(tmp_path, monkeypatch):
 
 def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
     write_old_store(tmp_path / "t.sqlite", [trial(0)])
-    monkeypatch.setitem(store_schema._MIGRATIONS, 1, store_schema._FROM_1_TO_2 + "INSERT INTO nowhere VALUES (1);")
+    steps = [*store_schema._MIGRATIONS[1], "INSERT INTO nowhere VALUES (1)"]
+    monkeypatch.setitem(store_schema._MIGRATIONS, 1, steps)
     with pytest.raises(InputError, match="nowhere"):
         Store(tmp_path / "t.sqlite", SPACE, 256)
     monkeypatch.undo()

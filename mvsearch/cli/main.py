@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from typing import Any
 
 import typer
 
 from mvsearch.cli import commands, latency, validation
 from mvsearch.cli.help import SectionedCommand
 from mvsearch.cli.output import print_error
+from mvsearch.cli.signals import Signals
 
 app = typer.Typer(
     name="mvsearch",
@@ -28,26 +27,20 @@ for command in (
 ):  # fmt: skip
     app.command(cls=SectionedCommand)(command)
 
-INTERRUPTED = 130
-
 
 def main() -> None:
     """Run a command; every foreseen error is one message and an exit code, never a traceback."""
     from mvsearch.errors import MvsearchError
 
-    # A polite kill ends like Ctrl-C: what is finished is saved.
-    signal.signal(signal.SIGTERM, _interrupt)
+    signals = Signals()
+    signals.install()
     try:
         app()
     except MvsearchError as error:
         print_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(signals.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from mvsearch.search.interrupt import STOP
 from mvsearch.spec.record import Failure, FailureKind
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -70,11 +74,14 @@ class Executor(Protocol):
             source: asked for an item whenever a worker is idle; None if it has none at that moment. It ends when the
                 source has none and nothing runs.
             resource: as in `map`.
-            timeout_s: without any result, after which what runs is given up; the executor's own by default.
+            timeout_s: of one task, after which it is given up; the executor's own by default.
 
         Yields:
             (number of the item in the order in which they were handed out, its result or failure), in the order of
             completion.
+
+        Raises:
+            KeyboardInterrupt: a stop was asked for (see `interrupt`); what was under way then has been yielded.
         """
         ...
 
@@ -132,9 +139,10 @@ class InProcessExecutor:
     ) -> Iterator[tuple[int, Result | Failure]]:
         """See `Executor.feed`; nothing here can give up what runs."""
         number = 0
-        while (item := source()) is not None:
-            yield number, run_task(task, item)
-            number += 1
+        with STOP.heeded():
+            while not STOP.asked and (item := source()) is not None:
+                yield number, run_task(task, item)
+                number += 1
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -148,24 +156,36 @@ class LazyExecutor:
     """
 
     def __init__(self, start: Callable[[], Executor]) -> None:
-        from concurrent.futures import ThreadPoolExecutor
+        from concurrent.futures import Future
+        from threading import Event, Thread
 
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="executor-start")
-        self._future: Any = self._pool.submit(start)
+        self._future: Future[Executor] = Future()
+        self._closed = Event()
+
+        def run() -> None:
+            try:
+                self._future.set_result(start())
+            except BaseException as error:
+                self._future.set_exception(error)
+            # Processes that a thread has started may be told to end when it does, as those of Ray are.
+            self._closed.wait()
+
+        # No interpreter waits at its end for a start that nobody wants any more.
+        Thread(target=run, name="executor-start", daemon=True).start()
 
     @property
     def ready(self) -> bool:
         """Whether the executor can take work without a wait."""
-        return bool(self._future.done())
+        return self._future.done()
 
     @property
     def num_workers(self) -> int:
         """Workers of the executor; waits for it."""
-        return int(self._future.result().num_workers)
+        return self._future.result().num_workers
 
     def units(self, resource: str) -> int:
         """See `Executor.units`; waits for the executor."""
-        return int(self._future.result().units(resource))
+        return self._future.result().units(resource)
 
     def map(
         self, task: Callable[[Item], Result], items: Sequence[Item], resource: str | None = None
@@ -184,8 +204,9 @@ class LazyExecutor:
         yield from self._future.result().feed(task, source, resource, timeout_s)
 
     def close(self) -> None:
-        """Wait for the start to end, then close."""
+        """Wait for the start to end, then close; a start that failed is the matter of whoever asked for a worker."""
         try:
-            self._future.result().close()
+            if self._future.exception() is None:
+                self._future.result().close()
         finally:
-            self._pool.shutdown()
+            self._closed.set()

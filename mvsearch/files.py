@@ -7,11 +7,12 @@ import math
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, Literal, Never
 
 from mvsearch.errors import InputError
 
@@ -23,6 +24,15 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u206
 def printable(text: str) -> str:
     """A text without what steers a terminal, turns its direction, or cannot be written as UTF-8; lines and tabs stay."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def kind_of(path: Path) -> Literal["file", "folder", "other", ""]:
+    """What lies at a path; empty if nothing does, also where no path can be of such a text."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return ""
+    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
 
 
 def read_bytes(path: Path, limit: int = MAX_JSON_BYTES) -> bytes:
@@ -37,7 +47,7 @@ def read_bytes(path: Path, limit: int = MAX_JSON_BYTES) -> bytes:
         InputError: it is no plain file (a device or a pipe may never end), too large, or cannot be read.
     """
     try:
-        if path.exists() and not path.is_file():
+        if kind_of(path) in ("folder", "other"):
             raise InputError(f"`{path}` is not a plain file", "give a file")
         with path.open("rb") as file:
             content = file.read(limit + 1)
@@ -49,7 +59,7 @@ def read_bytes(path: Path, limit: int = MAX_JSON_BYTES) -> bytes:
         ) from None
     if len(content) > limit:
         raise InputError(
-            f"`{path}` is larger than {limit / 2**20:.0f} MB, too large for what it should hold", "give another file"
+            f"`{path}` is larger than {limit // 2**10:,} kB, too large for what it should hold", "give another file"
         )
     return content
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mvsearch.api.anchors import estimator_of
 from mvsearch.api.calibration import ready_target_of
+from mvsearch.api.read import space_of
 from mvsearch.errors import ConversionError, InputError, MeasureError, TargetError
 from mvsearch.search.folder import RUN_FILE, RunFolder
 from mvsearch.search.measuring import (
@@ -238,14 +239,13 @@ def _queue(url: str, target_name: str | None, token: str | None, bench: _Bench) 
 def _run(folder: RunFolder, target_name: str | None, bench: _Bench) -> MeasureResult:
     from mvsearch.search.measurements import MeasurementFile
     from mvsearch.search.store import Store
-    from mvsearch.spec.space_file import load_space
     from mvsearch.targets import get_target
 
-    settings = RunSettings.from_json(folder.read()["settings"])
+    settings = folder.settings()
     target = _available(target_name or settings.target)
     own = target.spec.key == get_target(settings.target).spec.key
     with folder.lock():
-        with closing(Store(folder.store, load_space(settings.space), settings.resolution)) as store:
+        with closing(Store(folder.store, space_of(settings), settings.resolution)) as store:
             # Of a run of this machine's own target this raises where it was another machine.
             target = ready_target_of(settings, folder, store) if own else target
             front = _front(settings, folder, store)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mvsearch.api.anchors import estimator_of
 from mvsearch.api.calibration import ready_target_of
+from mvsearch.api.read import space_of
 from mvsearch.api.run import RunResult
 from mvsearch.api.training import trained_so_far
 from mvsearch.search.folder import RunFolder
@@ -32,12 +33,11 @@ def rebuild(path: str | Path) -> RunResult:
     from mvsearch.search.final import verified_so_far
     from mvsearch.search.store import Store
     from mvsearch.search.view import goals_of, run_view
-    from mvsearch.spec.space_file import load_space
 
     folder = RunFolder(Path(path))
     record = folder.read()
     settings = RunSettings.from_json(record["settings"])
-    with closing(Store(folder.store, load_space(settings.space), settings.resolution)) as store:
+    with closing(Store(folder.store, space_of(settings), settings.resolution)) as store:
         trials = store.trials()
         target = ready_target_of(settings, folder, store, only_predicts=True)
         goals = goals_of(settings, target, estimator_of(settings, folder))

@@ -121,6 +121,8 @@ class Run:
             if queue:
                 stack.enter_context(closing(queue))
             store = stack.enter_context(closing(Store(folder.store, self.space, self.settings.resolution)))
+            for note in store.notes:
+                self.listener.stage(note)
             executors: list[Executor] = [InProcessExecutor()]
             if not self.means.in_process:
                 # Ray takes seconds to start; the first generations are evaluated here meanwhile.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mvsearch.errors import InputError
+from mvsearch.files import kind_of
 from mvsearch.spec.arch import ArchSpec
 
 MAX_BYTES = 1_000_000
@@ -98,7 +99,7 @@ def read_spec(name: str, folder: Path, faults: list[str]) -> ArchSpec | None:
         faults.append("no `network`")
         return None
     try:
-        return read_network(folder / name if (folder / name).exists() else name)
+        return read_network(folder / name if kind_of(folder / name) else name)
     except InputError as error:
         faults.append(": ".join(filter(None, (error.message, error.hint))).replace("\n", " "))
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mvsearch.errors import InputError
+from mvsearch.search.run_file import read_run_file, write_run_file
 from mvsearch.spec.budget import Budget
-from mvsearch.spec.run import RUN_SCHEMA_VERSION, RunSettings
+from mvsearch.spec.run import RunSettings
 
 RUN_FILE, STORE_FILE, LOCK_FILE, WINNER = "run.json", "trials.sqlite", ".lock", "winner"
 COREML, MEASUREMENTS, CALIBRATION, TRAINING = "coreml", "measurements.jsonl", "calibration.json", "training.jsonl"
@@ -76,32 +76,61 @@ class RunFolder:
         return self.path / TRAINING
 
     def read(self) -> dict[str, Any]:
-        """The content of `run.json`.
+        """The content of `run.json`, each known entry of its type; one of an older version as it would be now.
 
         Raises:
-            InputError: not a run folder, or of a schema that this version does not read.
+            InputError: not a run folder, damaged, of a schema that this version does not read, or with links in it.
         """
-        try:
-            data = json.loads(self.run_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise InputError(f"`{self.path}` is not a run folder", f"a run folder holds a readable `{RUN_FILE}`") from None
-        if not isinstance(data, dict) or data.get("schema_version") != RUN_SCHEMA_VERSION:
-            raise InputError(
-                f"`{self.run_file}` is not of run schema {RUN_SCHEMA_VERSION}", "start a new run with another `--out`"
-            )
+        self.check_plain()
+        data = read_run_file(self.run_file)
+        if data["winner"] and not (self.store.exists() and self.store.stat().st_size):
+            raise InputError(f"`{self.store}` is missing or empty, though the run had a winner", "put back a copy of it")
         return data
 
-    def write(self, data: dict[str, Any]) -> None:
-        """Replace `run.json` in one step."""
-        temporary = self.run_file.with_suffix(".json.tmp")
-        temporary.write_text(json.dumps({"schema_version": RUN_SCHEMA_VERSION, **data}, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(self.run_file)
-
-    def lock(self) -> AbstractContextManager[Any]:
-        """Keep a second writer out for as long as the context lasts.
+    def settings(self) -> RunSettings:
+        """What the run was asked to do.
 
         Raises:
-            InputError: another process writes this run.
+            InputError: see `read`.
+        """
+        return RunSettings.from_json(self.read()["settings"])
+
+    def write(self, data: dict[str, Any]) -> None:
+        """Replace `run.json` in one step.
+
+        Raises:
+            InputError: it cannot be written; the one before is kept.
+        """
+        write_run_file(self.run_file, data)
+
+    def check_plain(self) -> None:
+        """See that the folder holds files and folders alone: through a link, a run would write somewhere else.
+
+        Raises:
+            InputError: it holds a link, a device or a pipe.
+        """
+        if not self.path.is_dir():
+            return
+        try:
+            with os.scandir(self.path) as entries:
+                odd = sorted(
+                    e.name for e in entries if not (e.is_file(follow_symlinks=False) or e.is_dir(follow_symlinks=False))
+                )
+        except OSError as error:
+            raise InputError(
+                f"cannot read the folder `{self.path}`: {error.strerror}", "give a folder that can be read"
+            ) from None
+        if odd:
+            raise InputError(
+                f"`{odd[0]}` in `{self.path}` is a link, or no plain file",
+                "a run folder holds its files themselves: copy it there",
+            )
+
+    def lock(self) -> AbstractContextManager[Any]:
+        """Keep a second writer out for as long as the context lasts; of a process that was killed nothing stays.
+
+        Raises:
+            InputError: another process writes this run, or the folder cannot be written.
         """
         import filelock
 
@@ -110,6 +139,10 @@ class RunFolder:
             return lock.acquire(timeout=0)
         except filelock.Timeout:
             raise InputError(f"another process is writing `{self.path}`", "wait for it, or give another `--out`") from None
+        except OSError as error:
+            raise InputError(
+                f"cannot write into `{self.path}`: {error.strerror or error}", "give an `--out` that can be written"
+            ) from None
 
 
 def check_folder(path: Path, settings: RunSettings, resume: bool) -> None:
@@ -119,6 +152,7 @@ def check_folder(path: Path, settings: RunSettings, resume: bool) -> None:
         InputError: the folder holds something else, or a run and `resume` is off, or a run with other settings.
     """
     folder = RunFolder(path)
+    folder.check_plain()
     if folder.run_file.exists():
         if not resume:
             raise InputError(f"`{path}` holds a run already", "add `--resume` to go on with it, or give another `--out`")
@@ -146,7 +180,7 @@ def open_folder(path: Path, settings: RunSettings, resume: bool) -> RunFolder:
 
 
 def _check_same(folder: RunFolder, settings: RunSettings) -> None:
-    stored = RunSettings.from_json(folder.read()["settings"])
+    stored = folder.settings()
     old, new = _by_name(stored), _by_name(settings)
     # What only one of them has is training, which may be added to a run.
     lines = [

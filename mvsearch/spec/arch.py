@@ -18,10 +18,12 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 from mvsearch.errors import SpecError
+from mvsearch.spec.plain import shown
 
 SCHEMA_VERSION = 1
 ACTIVATIONS = ("silu", "relu", "hardswish", "gelu", "relu6")
 WIDTH_DIVISOR = 8
+MAX_STAGES = 64
 PART_CACHE = 4096
 """Texts of stages that are remembered; neighbours in a search share most of theirs."""
 
@@ -39,12 +41,20 @@ def _require(condition: bool, what: str, hint: str) -> None:
 
 def _require_int(name: str, value: object, low: int, high: int) -> None:
     ok = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-    _require(ok, f"`{name}` is `{value!r}`", f"an integer from {low} to {high}")
+    if not ok:
+        raise SpecError(f"`{name}` is `{shown(value)}`", f"an integer from {low} to {high}")
 
 
 def _require_number(name: str, value: object, low: float, high: float) -> None:
     ok = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-    _require(ok, f"`{name}` is `{value!r}`", f"a number from {low:g} to {high:g}")
+    if not ok:
+        raise SpecError(f"`{name}` is `{shown(value)}`", f"a number from {low:g} to {high:g}")
+
+
+def _require_switches(stage: MobileViTStage | MobileViTV2Stage, *names: str) -> None:
+    for name in names:
+        if not isinstance(value := getattr(stage, name), bool):
+            raise SpecError(f"`{name}` is `{shown(value)}`", "true or false")
 
 
 def _require_width(name: str, value: object) -> None:
@@ -83,7 +93,7 @@ class InvertedResidualStage:
         _require_width("channels", self.channels)
         _require_number("expansion", self.expansion, 1, 16)
         _require_int("num_blocks", self.num_blocks, 1, 64)
-        _require(self.stride in (1, 2), f"`stride` is `{self.stride!r}`", "1 or 2")
+        _require_int("stride", self.stride, 1, 2)
 
     @property
     def block(self) -> str:
@@ -98,8 +108,10 @@ def _check_transformer(stage: MobileViTStage | MobileViTV2Stage) -> None:
     _require_int("depth", stage.depth, 1, 64)
     _require_number("ffn_ratio", stage.ffn_ratio, 0.25, 16)
     patch = stage.patch
-    ok = isinstance(patch, tuple) and len(patch) == 2 and all(isinstance(p, int) and 1 <= p <= 64 for p in patch)
-    _require(ok, f"`patch` is `{patch!r}`", "two integers (height, width) from 1 to 64, in pixels of the stage's map")
+    ok = isinstance(patch, tuple) and len(patch) == 2 and all(type(p) is int and 1 <= p <= 64 for p in patch)
+    if not ok:
+        hint = "two integers (height, width) from 1 to 64, in pixels of the stage's map"
+        raise SpecError(f"`patch` is `{shown(patch)}`", hint)
 
 
 SWITCHES = ("dw_local", "fuse_1x1", "concat_local", "residual")
@@ -137,6 +149,7 @@ class MobileViTStage:
     def __post_init__(self) -> None:
         _check_transformer(self)
         _require_int("heads", self.heads, 1, 256)
+        _require_switches(self, *SWITCHES)
         _require(
             self.dim % self.heads == 0,
             f"`heads` is `{self.heads}`, which does not divide `dim` `{self.dim}`",
@@ -183,6 +196,7 @@ class MobileViTV2Stage:
             f"`ffn_ratio` `{self.ffn_ratio:g}` of `dim` `{self.dim}` gives no hidden unit",
             "the hidden width is rounded down to a multiple of 16 and has to be at least 16",
         )
+        _require_switches(self, "concat_local", "residual")
 
     @property
     def ffn_dim(self) -> int:
@@ -259,7 +273,10 @@ class ArchSpec:
 
     def __post_init__(self) -> None:
         _require(isinstance(self.stages, tuple) and len(self.stages) > 0, "`stages` is empty", "at least one stage")
-        _require(self.activation in ACTIVATIONS, f"unknown activation `{self.activation}`", f"one of {', '.join(ACTIVATIONS)}")
+        _require(len(self.stages) <= MAX_STAGES, f"{len(self.stages):,} stages", f"at most {MAX_STAGES}")
+        _require(
+            self.activation in ACTIVATIONS, f"unknown activation `{shown(self.activation)}`", f"one of {', '.join(ACTIVATIONS)}"
+        )
         _require_int("num_classes", self.num_classes, 1, 1_000_000)
         _require_int("in_channels", self.in_channels, 1, 256)
 
@@ -351,11 +368,15 @@ def from_json(data: Any) -> ArchSpec:
     """
     _require(isinstance(data, dict), "not an architecture: a JSON object is expected", "see `mvsearch describe NAME --json`")
     version = data.get("schema_version")
-    _require(version == SCHEMA_VERSION, f"architecture schema `{version}`", f"this version reads schema {SCHEMA_VERSION}")
+    _require(
+        version == SCHEMA_VERSION, f"architecture schema `{shown(version)}`", f"this version reads schema {SCHEMA_VERSION}"
+    )
     keys = {"schema_version", "arch_id", *(f.name for f in fields(ArchSpec))}
     unknown = sorted(set(data) - keys)
     _require(
-        not unknown, f"unknown key `{', '.join(map(str, unknown))}` in an architecture", f"known: {', '.join(sorted(keys))}"
+        not unknown,
+        f"unknown key `{', '.join(map(shown, unknown[:5]))}` in an architecture",
+        f"known: {', '.join(sorted(keys))}",
     )
     stages = data.get("stages")
     _require(isinstance(stages, list), "`stages` is missing or no list", "a list of stages, each with its `kind`")
@@ -368,7 +389,7 @@ def from_json(data: Any) -> ArchSpec:
     stated = data.get("arch_id")
     _require(
         stated in (None, spec.arch_id),
-        f"`arch_id` `{stated}` does not belong to these values (they give `{spec.arch_id}`)",
+        f"`arch_id` `{shown(stated)}` does not belong to these values (they give `{spec.arch_id}`)",
         "leave `arch_id` out of a file that was edited by hand",
     )
     return spec
@@ -377,12 +398,12 @@ def from_json(data: Any) -> ArchSpec:
 def _part(data: Any, kinds: dict[str, type[Any]], where: str) -> Any:
     _require(isinstance(data, dict), f"`{where}` is missing or no object", f"an object with `kind`: {', '.join(kinds)}")
     kind = data.get("kind")
-    _require(kind in kinds, f"`{where}.kind` is `{kind}`", f"one of {', '.join(kinds)}")
+    _require(isinstance(kind, str) and kind in kinds, f"`{where}.kind` is `{shown(kind)}`", f"one of {', '.join(kinds)}")
     cls = kinds[kind]
     names = {f.name for f in fields(cls)}
     values = {k: v for k, v in data.items() if k != "kind"}
     unknown = sorted(set(values) - names)
-    _require(not unknown, f"unknown key `{where}.{', '.join(map(str, unknown))}`", f"known: {', '.join(sorted(names))}")
+    _require(not unknown, f"unknown key `{where}.{', '.join(map(shown, unknown[:5]))}`", f"known: {', '.join(sorted(names))}")
     if isinstance(values.get("patch"), list):
         values["patch"] = tuple(values["patch"])
     try:

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mvsearch.spec.budget import Budget
+from mvsearch.spec.plain import read_plain
 from mvsearch.spec.record import Evaluation, Measurement, Trial
 
-RUN_SCHEMA_VERSION = 1
+RUN_SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,26 @@ class RunSettings:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> RunSettings:
-        """Read what `to_json` wrote."""
-        train = data.get("train")
-        budgets = tuple(Budget(**b) for b in data["budgets"])
-        return cls(**{**data, "budgets": budgets, "train": TrainSettings(**train) if train else None})
+    def from_json(cls, data: Any) -> RunSettings:
+        """Read what `to_json` wrote; settings that an older version did not have are at their defaults.
+
+        Raises:
+            ValueError: something else, or a value that no run has.
+        """
+        settings = read_plain(cls, data, "settings")
+        ranges = [("resolution", settings.resolution, 32, 2048), ("trials", settings.trials, 1, None)]
+        ranges += [("seed", settings.seed, 0, None)]
+        if train := settings.train:
+            ranges += [("train.resolution", train.resolution, 32, None)]
+            ranges += [(f"train.{k}", getattr(train, k), 1, None) for k in ("candidates", "steps", "batch_size", "seeds")]
+        for name, value, low, high in ranges:
+            if value < low or (high is not None and value > high):
+                raise ValueError(f"`settings.{name}` is `{value}`")
+        if not 0.5 <= settings.confidence < 1:
+            raise ValueError(f"`settings.confidence` is `{settings.confidence}`")
+        if not settings.budgets or any(b.limit <= 0 for b in settings.budgets):
+            raise ValueError("`settings.budgets` are none")
+        return settings
 
 
 @dataclass(frozen=True, slots=True)

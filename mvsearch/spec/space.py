@@ -30,6 +30,7 @@ from mvsearch.spec.arch import (
     PoolHead,
     Stage,
 )
+from mvsearch.spec.plain import shown
 from mvsearch.spec.published import published_networks
 
 Value = int | float | str
@@ -210,7 +211,8 @@ def parse_block(label: str) -> tuple[str, dict[str, bool]]:
     ordered = known is not None and letters == "".join(c for c in known if c in letters) and label != f"{body}+"
     if known is None or not ordered:
         raise SpecError(
-            f"unknown block `{label}`", "`v1`, `v2`, `v3-v1`, `v3-v2`, or single switches: `v1+A` to `v1+BCD`, `v2+C`, `v2+D`"
+            f"unknown block `{shown(label)}`",
+            "`v1`, `v2`, `v3-v1`, `v3-v2`, or single switches: `v1+A` to `v1+BCD`, `v2+C`, `v2+D`",
         )
     return body, {name: letter in letters for letter, name in zip("ABCD", SWITCHES, strict=True) if letter in known}
 
@@ -223,7 +225,7 @@ def parse_patch(value: Value) -> tuple[int, int]:
     """
     sides = str(value).split("x")
     if isinstance(value, float) or len(sides) > 2 or not all(s.isascii() and s.isdigit() and 1 <= int(s) <= 64 for s in sides):
-        raise SpecError(f"patch `{value}`", "a side such as `2`, or HEIGHTxWIDTH such as `4x2`, from 1 to 64")
+        raise SpecError(f"patch `{shown(value)}`", "a side such as `2`, or HEIGHTxWIDTH such as `4x2`, from 1 to 64")
     return int(sides[0]), int(sides[-1])
 
 
@@ -231,7 +233,7 @@ def check_value(dimension: str, value: object) -> None:
     """Raise `SpecError` unless some network can have this value in this dimension."""
     kind = DIMENSION_TYPES[dimension]
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise SpecError(f"`{value}` is no plain value", _ALLOWED[kind])
+        raise SpecError(f"`{shown(value)}` is no plain value", _ALLOWED[kind])
     if kind == "block":
         parse_block(str(value))
     elif kind == "patch":
@@ -247,7 +249,7 @@ def check_value(dimension: str, value: object) -> None:
     else:
         ok = isinstance(value, int) and 1 <= value <= 64
     if kind not in ("block", "patch") and not ok:
-        raise SpecError(f"`{value}` is not allowed", _ALLOWED[kind])
+        raise SpecError(f"`{shown(value)}` is not allowed", _ALLOWED[kind])
 
 
 _ALLOWED: dict[DimensionType, str] = {

@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import Any, cast
 
 from mvsearch.errors import InputError, SpaceError, SpecError
+from mvsearch.files import kind_of, printable, read_bytes
+from mvsearch.spec.plain import MAX_INT, shown
 from mvsearch.spec.space import DIMENSION_TYPES, OPTIONAL, Dimension, SearchSpace, Value, check_value, parse_block
 
 TOP_KEYS = ("name", "description", "resolution", "dimensions")
 MAX_CHOICES = 1024
-MAX_FILE_BYTES = 1_000_000
+MAX_FILE_BYTES = 256 * 2**10
+"""The largest legal space is smaller; reading takes seconds beyond."""
+MAX_FAULTS = 50
+"""More are not of use to anybody, and a hostile file has a million."""
+MAX_TEXT = 500
+"""Characters of a name or a description that are kept."""
 
 
 def spaces_folder() -> Path:
@@ -37,22 +44,20 @@ def load_space(name_or_path: str) -> SearchSpace:
     """
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        if not path.is_file():
+        if kind_of(path) != "file":
             raise InputError(f"no search space file `{name_or_path}`", "`mvsearch spaces` lists the shipped ones")
     else:
         path = spaces_folder() / f"{name_or_path}.yaml"
-        if not path.is_file():
+        if kind_of(path) != "file":
             names = [p.stem for p in sorted(spaces_folder().glob("*.yaml"))]
-            near = difflib.get_close_matches(name_or_path, names, n=1)
+            near = difflib.get_close_matches(name_or_path[:100], names, n=1)
             hint = f"did you mean `{near[0]}`? " if near else ""
             raise InputError(
-                f"unknown search space `{name_or_path}`", f"{hint}shipped: {', '.join(names)}; or give a .yaml file"
+                f"unknown search space `{shown(name_or_path)}`", f"{hint}shipped: {', '.join(names)}; or give a .yaml file"
             )
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"`{path}` is larger than 1 MB", "a search space is a short file")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bytes(path, MAX_FILE_BYTES).decode("utf-8-sig")
+    except (FileNotFoundError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read `{path}`: {error}", "a YAML file in UTF-8") from None
     return parse_space(text, str(path) if name_or_path != path.stem else path.name, default_name=path.stem)
 
@@ -73,6 +78,8 @@ def parse_space(text: str, file: str, default_name: str = "space") -> SearchSpac
     try:
         # Composing stops before any object is made, so that no tag of the file is ever obeyed.
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        raise SpaceError((f"{file}: nested too deeply",), _HINT) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark else file
@@ -80,6 +87,7 @@ def parse_space(text: str, file: str, default_name: str = "space") -> SearchSpac
     return _Reader(file).space(root, default_name)
 
 
+_PLAIN_TAGS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))
 _HINT = "see `mvsearch spaces` for examples; a dimension is a list, `{from: 16, to: 64, step: 8}`, or one value"
 
 
@@ -92,7 +100,9 @@ class _Reader:
 
     def fault(self, node: Any, key: str, what: str) -> None:
         line = node.start_mark.line + 1 if node is not None else 1
-        self.faults.append(f"{self.file}:{line}: {f'`{key}`: ' if key else ''}{what}")
+        self.faults.append(f"{self.file}:{line}: {f'`{shown(key)}`: ' if key else ''}{what}")
+        if len(self.faults) >= MAX_FAULTS:
+            raise SpaceError((*self.faults, f"{self.file}: perhaps more"), _HINT)
 
     def space(self, root: Any, default_name: str) -> SearchSpace:
         top = self.mapping(root, "", TOP_KEYS)
@@ -107,7 +117,7 @@ class _Reader:
         description = self.text(top.get("description"), "description", "")
         resolution = self.scalar(top["resolution"], "resolution") if "resolution" in top else 256
         if not (isinstance(resolution, int) and not isinstance(resolution, bool) and 32 <= resolution <= 2048):
-            self.fault(top.get("resolution"), "resolution", f"`{resolution}`; an integer from 32 to 2048 pixels")
+            self.fault(top.get("resolution"), "resolution", f"`{shown(resolution)}`; an integer from 32 to 2048 pixels")
         if self.faults:
             raise SpaceError(tuple(self.faults), _HINT)
         return SearchSpace(name, description, tuple(dimensions), resolution)
@@ -124,7 +134,7 @@ class _Reader:
             if name in found:
                 self.fault(key_node, name, "given twice")
             elif name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
+                near = difflib.get_close_matches(name[:100], known, n=1)
                 self.fault(
                     key_node, name, "unknown key" + (f"; did you mean `{near[0]}`?" if near else f"; known: {_some(known)}")
                 )
@@ -139,17 +149,21 @@ class _Reader:
         if not isinstance(node, yaml.ScalarNode):
             self.fault(node, key, "one plain value is expected")
             return None
-        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
-            self.fault(node, key, f"tag `{node.tag}` is not allowed; plain YAML only")
+        if node.tag == "tag:yaml.org,2002:timestamp":
+            return node.value
+        if node.tag not in _PLAIN_TAGS:
+            self.fault(node, key, f"tag `{shown(node.tag)}` is not allowed; plain YAML only")
             return None
         try:
+            if len(node.value) > MAX_TEXT and not node.tag.endswith(":str"):
+                raise ValueError("too long")
             return yaml.SafeLoader("").construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            self.fault(node, key, f"cannot read `{node.value}`: {error}")
+        except (yaml.YAMLError, ValueError, LookupError, OverflowError) as error:
+            self.fault(node, key, f"cannot read `{shown(node.value)}`: {shown(error)}")
             return None
 
     def text(self, node: Any, key: str, default: str) -> str:
-        return default if node is None else str(self.scalar(node, key))
+        return default if node is None else printable(str(self.scalar(node, key))[:MAX_TEXT])
 
     def choices(self, node: Any, name: str) -> tuple[tuple[Value, ...], bool]:
         """Choices of one dimension and whether they are ordered."""
@@ -192,6 +206,9 @@ class _Reader:
             self.fault(node, name, "a range has integers `from`, `to` and, if not 1, `step`")
             return []
         low, high, step = values["from"], values["to"], values.get("step", 1)
+        if max(abs(low), abs(high), abs(step)) > MAX_INT:
+            self.fault(node, name, "a number is too large")
+            return []
         if step < 1 or low > high or (high - low) // step >= MAX_CHOICES:
             self.fault(
                 node,

@@ -7,18 +7,22 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from mvsearch.accuracy import explain_top1, tiers
+from mvsearch.search.doubt import Doubt, front_doubt, to_repeat
 from mvsearch.search.executor import Executor
 from mvsearch.search.explore import Listener, Silent, front_of
 from mvsearch.search.goals import Goals
+from mvsearch.search.law import Known, sigma
 from mvsearch.search.measurements import MeasurementFile
-from mvsearch.search.measuring import Bench, MeasureFailure, Outcome, job_of, with_failure, with_record
+from mvsearch.search.measuring import Bench, MeasureFailure, Outcome, job_of, with_failure, with_records
 from mvsearch.search.packages import Packages
 from mvsearch.search.pareto import spread
+from mvsearch.search.repeats import MAX_MEASUREMENTS, between_sessions
 from mvsearch.search.store import Store
 from mvsearch.spec.record import RUNGS, Evaluation, Failure, Trial
-from mvsearch.spec.run import FrontMember
+from mvsearch.spec.run import FrontMember, RunnerUp
 from mvsearch.targets import LatencyRecord, Target
 
 NUM_CONVERTED = 16
@@ -81,7 +85,8 @@ class Verified:
 class FrontVerifier:
     """Has the members of a front built, counted, run, some of them converted, and measured where somebody can.
 
-    What the store and the run's folder hold from a run before is not done again.
+    What the store and the run's folder hold from a run before is not done again. Networks whose place on the front, or
+    as the winner, is in doubt for the noise of their measurements are measured again; those clear of doubt are not.
 
     Attributes:
         goals: objectives and budgets.
@@ -94,6 +99,7 @@ class FrontVerifier:
         records: every measurement that arrives.
         bench: who measures; None if nobody does.
         convert: whether some members are converted.
+        most: measurements of one network, the first one included, in this run of the program and those before.
         listener: hears of the progress.
     """
 
@@ -107,18 +113,21 @@ class FrontVerifier:
     records: MeasurementFile
     bench: Bench | None = None
     convert: bool = True
+    most: int = MAX_MEASUREMENTS
     listener: Listener = field(default_factory=Silent)
 
     def run(self, trials: Sequence[Trial]) -> Verified:
         """Verify the front of these trials; a failed member is struck off and the next takes its place.
 
         A measured latency may move the front too; what comes onto it is verified and measured in turn. It ends because
-        no network is verified, or offered to be measured, more than once.
+        no network is verified more than once, or measured more than `most` times.
 
         Args:
             trials: all finished trials.
         """
         asked: dict[str, Outcome | None] = {}
+        repeats = Counter[str]()
+        lost: list[MeasureFailure] = []
         while True:
             front_now = verified_so_far(trials, self.goals, self.store)
             converted = {t.number for t in to_convert(front_now.members, self.goals)} if self.convert else set()
@@ -131,8 +140,10 @@ class FrontVerifier:
                     self._offer(self.store.verified()[trial.evaluation.arch_id], asked)
             if self.bench and len(asked) > before:
                 self._measure(self.bench, asked)
-            if not todo and len(asked) == before:
-                return replace(front_now, notes=self._notes(asked))
+            if todo or len(asked) > before:
+                continue
+            if not (self.bench and self._repeat(self.bench, trials, repeats, lost)):
+                return replace(front_now, notes=(*self._notes(asked), *self._repeat_notes(repeats, lost)))
 
     def _missing(self, trial: Trial, convert: bool) -> bool:
         e = trial.evaluation
@@ -159,9 +170,10 @@ class FrontVerifier:
         arch_id = evaluation.arch_id
         if evaluation.failure or evaluation.measurements["latency"].kind == "measured" or arch_id in asked:
             return
-        if record := self.records.newest(arch_id, evaluation.resolution, self.target.spec.key):
-            asked[arch_id] = record
-            self.store.set_verified(with_record(evaluation, record))
+        sessions = self._sessions()
+        if records := sessions.get(arch_id):
+            asked[arch_id] = records[-1]
+            self.store.set_verified(with_records(evaluation, records, between_sessions(sessions)))
         elif self.bench and (job := job_of(evaluation, self.target, self.packages)):
             asked[arch_id] = None
             self.bench.offer(job)
@@ -176,12 +188,67 @@ class FrontVerifier:
             evaluation = self.store.verified().get(arch_id, job.evaluation)
             if isinstance(outcome, LatencyRecord):
                 self.records.append(outcome)
-                self.store.set_verified(with_record(evaluation, outcome))
+                sessions = self._sessions()
+                self.store.set_verified(with_records(evaluation, sessions[arch_id], between_sessions(sessions)))
                 text = f"{outcome.value_ms:.2f} ms"
             else:
                 self.store.set_verified(with_failure(evaluation, outcome, self.target.name))
                 text = f"{outcome.kind}: {outcome.message}"
             self.listener.progress(done, max(done, waiting), text)
+
+    def _sessions(self) -> dict[str, list[LatencyRecord]]:
+        return self.records.sessions(self.goals.resolution, self.target.spec.key)
+
+    def _repeat(self, bench: Bench, trials: Sequence[Trial], repeats: Counter[str], lost: list[MeasureFailure]) -> bool:
+        """Measure once more who is in doubt for the noise; whether there was anybody."""
+        sessions = self._sessions()
+        waiting = 0
+        for evaluation in in_doubt(trials, self.goals, self.store):
+            arch_id = evaluation.arch_id
+            if max(len(sessions.get(arch_id, ())), 1 + repeats[arch_id]) >= self.most:
+                continue
+            if job := job_of(evaluation, self.target, self.packages):
+                repeats[arch_id] += 1
+                waiting += 1
+                bench.offer(replace(job, repeat=repeats[arch_id]))
+        if not waiting:
+            return False
+        self.listener.stage(f"measuring {waiting} networks again on `{self.target.name}`: noise leaves their place in doubt")
+        heard = 0
+        for heard, (job, outcome) in enumerate(bench.results(), start=1):
+            if isinstance(outcome, LatencyRecord):
+                self.records.append(outcome)
+                text = f"{outcome.value_ms:.2f} ms"
+            else:
+                # What was measured before stands: only the repeat did not come about.
+                lost.append(outcome)
+                repeats[job.evaluation.arch_id] = self.most
+                text = f"{outcome.kind}: {outcome.message}"
+            self.listener.progress(heard, max(heard, waiting), text)
+        self._settle()
+        return heard > 0
+
+    def _settle(self) -> None:
+        """Every measured latency anew from all of its records: what repeats say of the noise holds for all networks."""
+        sessions = self._sessions()
+        between = between_sessions(sessions)
+        for arch_id, e in self.store.verified().items():
+            if arch_id in sessions and not e.failure and e.measurements["latency"].kind == "measured":
+                self.store.set_verified(replace(with_records(e, sessions[arch_id], between), rung=e.rung))
+
+    def _repeat_notes(self, repeats: Counter[str], lost: Sequence[MeasureFailure]) -> tuple[str, ...]:
+        sessions = self._sessions()
+        again = sum(len(r) > 1 for r in sessions.values())
+        notes = []
+        if again:
+            count = sum(len(r) - 1 for r in sessions.values())
+            notes.append(
+                f"{again} of {len(sessions)} measured networks were measured again, {count} times in all, as the noise left "
+                f"their place in doubt; sessions differ by {100 * between_sessions(sessions):.1f} % (standard deviation)"
+            )
+        if lost:
+            notes.append(f"{len(lost)} repeats failed, and what was measured before stands; the first: {lost[0].message}")
+        return tuple(notes)
 
     def _notes(self, asked: Mapping[str, Outcome | None]) -> tuple[str, ...]:
         """How the measuring went, where not all of it went well."""
@@ -220,6 +287,85 @@ def still_on_front(trials: Sequence[Trial], ratio: float, goals: Goals) -> list[
     compared = trials if ratio == 1 else [_comparable(t, ratio, goals) for t in trials]
     front = [by_number[t.number] for t in front_of(compared, goals)]
     return sorted(front, key=lambda t: t.evaluation.measurements["latency"].value)
+
+
+def in_doubt(trials: Sequence[Trial], goals: Goals, store: Store) -> list[Evaluation]:
+    """Measured networks whose place on the front, or as the winner, is in doubt for their measurements' noise alone."""
+    known = store.verified()
+    ratio = _measured_over_predicted(trials, known)
+    latest = [_latest(t, known) for t in trials if t.feasible]
+    usable = [t for t in latest if not t.evaluation.failure and goals.shortfall(t.evaluation) <= 0]
+    compared = [_comparable(t, ratio, goals) for t in usable]
+    # Whether a measured latency keeps the budget is part of the doubt.
+    kept = [
+        (t, c.evaluation.measurements["latency"])
+        for t, c in zip(usable, compared, strict=True)
+        if c.feasible or c.evaluation.measurements["latency"].kind == "measured"
+    ]
+    tie = {t.number for t in _tie(members, goals)} if (members := still_on_front(usable, ratio, goals)) else set()
+    doubtful = to_repeat(
+        gains=[goals.lower_top1(t.evaluation) for t, _ in kept],
+        log_ms=[math.log(m.value) for _, m in kept],
+        sigmas=[sigma(m) if m.kind == "measured" else 0.0 for _, m in kept],
+        log_limit=math.log(_latency_limit(goals)),
+        tie=[i for i, (t, _) in enumerate(kept) if t.number in tie],
+    )
+    return [kept[i][0].evaluation for i in doubtful]
+
+
+def _latency_limit(goals: Goals) -> float:
+    return min((b.limit for b in goals.budgets if not b.is_counted), default=math.inf)
+
+
+class Sureness(NamedTuple):
+    """How sure a run's front and its winner are.
+
+    Attributes:
+        on_front: probability of each member, by trial, to be on the true front.
+        runner_up: who would win without the winner; None where nobody else could.
+    """
+
+    on_front: dict[int, float]
+    runner_up: RunnerUp | None
+
+
+def sureness(trials: Sequence[Trial], verified: Verified, goals: Goals, store: Store, winner: str | None = None) -> Sureness:
+    """How sure a verified front is, see `search.doubt`.
+
+    Args:
+        trials: all finished trials.
+        verified: the front.
+        goals: of the run.
+        store: holds what is known of the trials off the front that were verified.
+        winner: `arch_id` of the member that the runner-up is compared with; the one that would win by default.
+    """
+    members = verified.members
+    if not members:
+        return Sureness({}, None)
+    known = store.verified()
+    ratio = verified.measured_over_predicted
+    predicted = {t.number: t.evaluation.measurements.get("latency") for t in trials}
+    numbers = {t.number for t in members}
+    others = [_comparable(_latest(t, known), ratio, goals) for t in trials if t.feasible and t.number not in numbers]
+
+    def as_known(trial: Trial) -> Known:
+        e = trial.evaluation
+        return Known(e.spec, e.resolution, e.measurements["top1"], e.measurements["latency"], predicted.get(trial.number))
+
+    first = next((t for t in members if t.evaluation.arch_id == winner), None) or choose(members, goals)
+    rest = [t for t in members if t is not first]
+    second = choose(rest, goals) if rest else None
+    found: Doubt = front_doubt(
+        [as_known(_comparable(t, ratio, goals)) for t in members],
+        [as_known(t) for t in others if t.feasible and not t.evaluation.failure],
+        _latency_limit(goals),
+        members.index(first),
+        members.index(second) if second else None,
+    )
+    runner_up = None
+    if second and found.runner_up_better is not None:
+        runner_up = RunnerUp(second.evaluation.arch_id, found.runner_up_better)
+    return Sureness({t.number: p for t, p in zip(members, found.on_front, strict=True)}, runner_up)
 
 
 def _latest(trial: Trial, known: Mapping[str, Evaluation]) -> Trial:
@@ -285,8 +431,16 @@ def _tie(members: Sequence[Trial], goals: Goals) -> list[Trial]:
     return [t for t, number in zip(members, tier, strict=True) if number == 0]
 
 
-def front_members(members: Sequence[Trial], goals: Goals) -> tuple[FrontMember, ...]:
-    """The front as the report shows it."""
+def front_members(
+    members: Sequence[Trial], goals: Goals, on_front: Mapping[int, float] | None = None
+) -> tuple[FrontMember, ...]:
+    """The front as the report shows it.
+
+    Args:
+        members: of the front.
+        goals: of the run.
+        on_front: probabilities by trial, of `sureness`.
+    """
     tie = {t.number for t in _tie(members, goals)}
     return tuple(
         FrontMember(
@@ -296,6 +450,7 @@ def front_members(members: Sequence[Trial], goals: Goals) -> tuple[FrontMember, 
             tied=t.number in tie,
             probability_in_budget=goals.probability_in_budget(t.evaluation),
             nearest=explain_top1(t.evaluation.spec, goals.resolution).nearest,
+            probability_on_front=(on_front or {}).get(t.number),
         )
         for t in members
     )

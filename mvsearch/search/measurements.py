@@ -9,7 +9,7 @@ from mvsearch.targets import LatencyRecord
 
 
 class MeasurementFile(RecordFile[LatencyRecord]):
-    """A run's latency records, of its own target and of others; the newest of a network counts.
+    """A run's latency records, of its own target and of others.
 
     Args:
         path: of the file; made with the first record.
@@ -22,3 +22,11 @@ class MeasurementFile(RecordFile[LatencyRecord]):
         """The newest record of a network on a target."""
         wanted = (arch_id, resolution, target_key)
         return next((r for r in reversed(self.records()) if (r.arch_id, r.resolution, r.target_key) == wanted), None)
+
+    def sessions(self, resolution: int, target_key: str) -> dict[str, list[LatencyRecord]]:
+        """All records of a target by network, oldest first."""
+        found: dict[str, list[LatencyRecord]] = {}
+        for r in self.records():
+            if (r.resolution, r.target_key) == (resolution, target_key):
+                found.setdefault(r.arch_id, []).append(r)
+        return found

@@ -7,7 +7,7 @@ flagged with the reason. Only `load`, the runtime's refusal of the network, stri
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Protocol
 from mvsearch.errors import ConversionError, InputError, MeasureError, MeasureFault, TargetError
 from mvsearch.search.executor import Executor, InProcessExecutor
 from mvsearch.search.packages import Packages, pack, unpack
+from mvsearch.search.repeats import BETWEEN, combined
 from mvsearch.spec.record import Evaluation, Failure, FailureKind, Measurement
 from mvsearch.targets import Artifact, LatencyRecord, MeasurementCache, Target, get_target, take
 from mvsearch.targets.coreml.package import artifact_of
@@ -90,10 +91,12 @@ class Job:
     Attributes:
         evaluation: what is known of it.
         package: its Core ML package on disk; None where the target makes its own form of the network.
+        repeat: which repeat of an earlier measurement this is; 0 for the first one.
     """
 
     evaluation: Evaluation
     package: Path | None
+    repeat: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +108,14 @@ class MeasureTask:
         target: the device.
         package: of `pack`; None where the target makes its own form of the network.
         seed: of the initial weights.
+        fresh: measure even what this machine's cache holds, as a repeat has to.
     """
 
     evaluation: Evaluation
     target: Target
     package: bytes | None
     seed: int
+    fresh: bool = False
 
 
 class Bench(Protocol):
@@ -145,7 +150,10 @@ class ExecutorBench:
     def results(self) -> Iterator[tuple[Job, Outcome]]:
         """See `Bench.results`; every job has one."""
         jobs, self._jobs = self._jobs, []
-        tasks = [MeasureTask(j.evaluation, self.target, pack(j.package) if j.package else None, self.seed) for j in jobs]
+        tasks = [
+            MeasureTask(j.evaluation, self.target, pack(j.package) if j.package else None, self.seed, j.repeat > 0)
+            for j in jobs
+        ]
         for index, result in self.executor.map(measure_member, tasks, self.target.resource):
             yield jobs[index], MeasureFailure(result.kind, result.message) if isinstance(result, Failure) else result
 
@@ -175,7 +183,7 @@ def measure_member(task: MeasureTask) -> Outcome:
         target = _here(task.target)
         with tempfile.TemporaryDirectory(prefix="mvsearch-") as folder:
             artifact = _artifact(task, target, Path(folder))
-            return take(target, artifact, cache=MeasurementCache())
+            return take(target, artifact, cache=MeasurementCache(), fresh=task.fresh)
     except MeasureError as error:
         return MeasureFailure(error.kind, error.message, error.hint)
     except ConversionError as error:
@@ -219,10 +227,14 @@ def _phone(name: str) -> Target:
 
 
 def with_record(evaluation: Evaluation, record: LatencyRecord) -> Evaluation:
-    """The evaluation with its latency measured."""
-    return replace(
-        evaluation, measurements={**evaluation.measurements, "latency": record.measurement()}, rung="measured", failure=None
-    )
+    """The evaluation with its latency measured once."""
+    return with_records(evaluation, [record])
+
+
+def with_records(evaluation: Evaluation, records: Sequence[LatencyRecord], between: float = BETWEEN) -> Evaluation:
+    """The evaluation with its latency measured, as `combined` puts the measurements together."""
+    latency = combined(records, between)
+    return replace(evaluation, measurements={**evaluation.measurements, "latency": latency}, rung="measured", failure=None)
 
 
 def with_failure(evaluation: Evaluation, failure: MeasureFailure, target: str) -> Evaluation:

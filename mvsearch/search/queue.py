@@ -154,7 +154,9 @@ class MeasureQueue:
         """See `Bench.offer`; a job that is known is not taken in twice."""
         assert job.package is not None, "the queue gives out packages"
         artifact = artifact_of(job.package, job.evaluation.spec)
-        number = hashlib.sha256(f"{artifact.key} {self.target.spec.key}".encode()).hexdigest()[:16]
+        # A repeat is a job of its own, or it would be answered with the measurement that it is to be compared with.
+        repeat = f" {job.repeat}" if job.repeat else ""
+        number = hashlib.sha256(f"{artifact.key} {self.target.spec.key}{repeat}".encode()).hexdigest()[:16]
         with self._state.changed:
             if number not in self._state.entries:
                 self._state.entries[number] = _Entry(job, artifact)
@@ -257,6 +259,7 @@ class MeasureQueue:
             "bytes": len(entry.package),
             "sha256": hashlib.sha256(entry.package).hexdigest(),
             "lease_s": self.lease_s,
+            "fresh": entry.job.repeat > 0,
         }
 
     def package(self, number: str) -> bytes:

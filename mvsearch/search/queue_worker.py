@@ -134,7 +134,7 @@ def measure_from_queue(
         client: of the queue.
         target: the device here.
         policy: how long to measure.
-        fresh: measure even what the cache holds.
+        fresh: measure even what the cache holds; a job that is a repeat is measured anew in any case.
         cache: of this machine.
         heard: called after every network.
 
@@ -185,6 +185,7 @@ class _Job:
     sha256: str
     predicted: Measurement | None
     lease_s: float
+    fresh: bool
 
 
 def _job(answer: Mapping[str, Any]) -> _Job | None:
@@ -196,6 +197,7 @@ def _job(answer: Mapping[str, Any]) -> _Job | None:
         return _Job(
             given["id"], given["artifact"], from_json(given["spec"]), given["sha256"],
             predicted if predicted.kind == "predicted" else None, min(3600.0, max(1e-3, float(given["lease_s"]))),
+            given["fresh"] is True,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, InputError) as error:
         raise InputError(
@@ -210,7 +212,7 @@ def _measure(
     try:
         with tempfile.TemporaryDirectory(prefix="mvsearch-") as folder:
             artifact = _fetch(client, job, Path(folder))
-            return take(target, artifact, policy, cache, fresh=fresh) if artifact else None
+            return take(target, artifact, policy, cache, fresh=fresh or job.fresh) if artifact else None
     except MeasureError as error:
         return MeasureFailure(error.kind, error.message, error.hint)
     except TargetError as error:

@@ -11,7 +11,7 @@ from mvsearch.accuracy import published_top1
 from mvsearch.accuracy.estimator import Estimator
 from mvsearch.search.estimate import estimate
 from mvsearch.search.explore import growth
-from mvsearch.search.final import Verified, front_members
+from mvsearch.search.final import Verified, front_members, sureness
 from mvsearch.search.goals import Goals
 from mvsearch.search.store import Store
 from mvsearch.spec.published import published_networks
@@ -77,12 +77,13 @@ def run_view(
         target: predicts the latency.
     """
     grown = growth(trials, goals)
+    sure = sureness(trials, verified, goals, store, record.get("winner"))
     return RunView(
         settings=replace(settings, trials=max(settings.trials, len(trials))),
         command=record["command"],
         target_note=record["target_note"],
         trials=tuple(trials),
-        front=front_members(verified.members, goals) if verified.members else (),
+        front=front_members(verified.members, goals, sure.on_front) if verified.members else (),
         winner=record.get("winner"),
         struck=verified.struck,
         published=published_points(goals, target),
@@ -94,4 +95,5 @@ def run_view(
         seconds=record["seconds"],
         finished=record["finished"],
         notes=tuple(record.get("notes", ())),
+        runner_up=sure.runner_up if record.get("winner") else None,
     )

@@ -148,6 +148,8 @@ class FrontMember:
             these, of the measured ones where some are measured.
         probability_in_budget: probability that the predicted budgets are all met (1 if all are counted).
         nearest: name of the nearest published network.
+        probability_on_front: probability that no other evaluated candidate is as accurate and as fast in truth, and
+            that the latency budget is kept; None if it was not worked out.
     """
 
     trial: int
@@ -156,6 +158,26 @@ class FrontMember:
     tied: bool
     probability_in_budget: float
     nearest: str
+    probability_on_front: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerUp:
+    """The member that would win if the winner were struck off.
+
+    Attributes:
+        arch_id: of the network.
+        probability_better: probability that it is the better choice in truth: more accurate by what tells two networks
+            apart, or as accurate and faster, within the latency budget.
+    """
+
+    arch_id: str
+    probability_better: float
+
+    @property
+    def is_coin_flip(self) -> bool:
+        """Whether the choice between the two is next to none: a probability of 0.4 to 0.6."""
+        return 0.4 <= self.probability_better <= 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +201,7 @@ class RunView:
         finished: whether the run came to its end.
         reference_point: (lower bound of top-1 in %, latency in ms) from which the hypervolume is measured.
         notes: what else there is to say about how the run went, in sentences.
+        runner_up: who comes second, and how sure that is; None without a winner, or with nobody else on the front.
     """
 
     settings: RunSettings
@@ -197,6 +220,7 @@ class RunView:
     finished: bool
     reference_point: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    runner_up: RunnerUp | None = None
 
     @property
     def winning_member(self) -> FrontMember | None:

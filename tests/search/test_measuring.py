@@ -49,7 +49,7 @@ def verify(store, tmp_path, monkeypatch):
         executor = InProcessExecutor()
         return FrontVerifier(
             goals, store, executor, task, phone, 0, Packages(tmp_path / "coreml"),
-            MeasurementFile(tmp_path / "measurements.jsonl"), bench or bench_for(executor, phone, 0),
+            MeasurementFile(tmp_path / "measurements.jsonl"), bench or bench_for(executor, phone, 0), most=1,
         ).run(trials)  # fmt: skip
 
     return run

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
 from mvsearch.accuracy import estimate_top1
 from mvsearch.accuracy.estimator import Estimator
 from mvsearch.costs import count
-from mvsearch.search.executor import run_task
+from mvsearch.search.executor import TaskError, run_task
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Evaluation, Failure, Measurement
 from mvsearch.targets import Target
@@ -41,11 +42,15 @@ def estimate(spec: ArchSpec, resolution: int, target: Target, estimator: Estimat
     start = time.perf_counter()
 
     def measure(spec: ArchSpec) -> dict[str, Measurement]:
-        return {
+        found = {
             **count(spec, resolution).measurements(),
             "latency": target.predict(spec, resolution),
             "top1": estimate_top1(spec, resolution, estimator),
         }
+        for metric, m in found.items():
+            if not math.isfinite(m.value):
+                raise TaskError("nan", f"{metric} is {m.value}")
+        return found
 
     result = run_task(measure, spec)
     seconds = time.perf_counter() - start

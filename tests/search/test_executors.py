@@ -1,12 +1,19 @@
 """One contract for every executor: results as they come, and failures as records."""
 
 import os
+import re
+import signal
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from mvsearch.search.executor import InProcessExecutor, LazyExecutor, TaskError
+from mvsearch.search.interrupt import STOP
 from mvsearch.spec.record import Failure
+
+LIMIT_BYTES = 600 * 2**20
 
 
 def double(x):
@@ -27,8 +34,31 @@ def troublesome(x):
 
 def deadly(x):
     if x == 1:
-        os._exit(1)
+        os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.05)
+    return x
+
+
+def deadly_once(path):
+    """Takes its worker down the first time that it is called."""
+    if path and not Path(path).exists():
+        Path(path).touch()
+        os._exit(1)
+    return path
+
+
+def greedy(x):
+    if x == 1:
+        taken = []
+        while True:
+            taken.append(bytearray(os.urandom(2**16)) * 256)
+    return x
+
+
+def endless(x):
+    """At 1 it does not come back, nor does it let any other thread of its process run."""
+    if x == 1:
+        re.match("(a+)+$", "a" * 64 + "b")
     return x
 
 
@@ -41,7 +71,7 @@ def process_id(_):
 def ray_executor():
     from mvsearch.search.ray import RayExecutor
 
-    executor = RayExecutor(2)
+    executor = RayExecutor(2, memory_bytes=LIMIT_BYTES)
     yield executor
     executor.close()
 
@@ -90,6 +120,28 @@ def test_a_failure_is_a_record_with_its_kind(executor):
     assert results[3].kind == results[4].kind == "oom"
 
 
+def test_a_stop_lets_what_runs_end_and_begins_nothing_new(executor):
+    asked, results = [], {}
+
+    def source():
+        asked.append(len(asked))
+        return asked[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        for index, result in executor.feed(double, source):
+            results[index] = result
+            if index == 5:
+                assert STOP.ask()
+    assert results == {i: 2 * i for i in asked}, "what was begun has its result"
+    assert dict(executor.map(double, [1, 2])) == {0: 2, 1: 4}, "and the next work is done as ever"
+
+
+def test_who_breaks_off_may_go_on_with_something_else(executor):
+    for _ in executor.feed(double, iter(range(1000)).__next__):
+        break
+    assert dict(executor.map(double, [1, 2])) == {0: 2, 1: 4}
+
+
 def test_ray_runs_on_several_workers(ray_executor):
     ids = {pid for _, pid in ray_executor.map(process_id, list(range(6)))}
     assert len(ids) == 2
@@ -101,3 +153,54 @@ def test_a_candidate_that_kills_its_worker_is_recorded_and_the_others_survive(ra
     assert results[1].kind == "worker-lost"
     assert {i: results[i] for i in (0, 2, 3)} == {0: 0, 2: 2, 3: 3}
     assert dict(ray_executor.map(double, [1, 2])) == {0: 2, 1: 4}
+
+
+def test_a_candidate_that_lost_its_worker_once_is_tried_again(ray_executor, tmp_path):
+    path = str(tmp_path / "once")
+    assert dict(ray_executor.map(deadly_once, ["", path, ""])) == {0: "", 1: path, 2: ""}
+
+
+def test_a_candidate_that_takes_too_much_memory_is_recorded_as_that(ray_executor):
+    results = dict(ray_executor.map(greedy, list(range(4))))
+    assert results[1].kind == "oom"
+    assert re.fullmatch(r"its worker took 0\.[6-9] GiB of memory, more than the 0\.6 GiB that each may", results[1].message)
+    assert {i: results[i] for i in (0, 2, 3)} == {0: 0, 2: 2, 3: 3}
+
+
+def test_a_candidate_that_hangs_is_given_up_while_others_go_on(ray_executor):
+    items = iter(range(400))
+    order = [
+        i for i, r in ray_executor.feed(endless, lambda: next(items, None), timeout_s=1.5) if r == i or r.kind == "timeout"
+    ]
+    assert sorted(order) == list(range(400))
+    assert order.index(1) > 1, "the others did not wait for it"
+
+
+def test_an_executor_that_is_still_starting_says_so():
+    may = threading.Event()
+    closed = []
+
+    class Slow(InProcessExecutor):
+        def __init__(self):
+            may.wait(30)
+
+        def close(self):
+            closed.append(True)
+
+    lazy = LazyExecutor(Slow)
+    assert not lazy.ready
+    may.set()
+    assert dict(lazy.map(double, [1])) == {0: 2}
+    assert lazy.ready
+    lazy.close()
+    assert closed == [True]
+
+
+def test_a_start_that_failed_is_told_to_who_asks_for_a_worker_and_to_nobody_else():
+    def start():
+        raise OSError("no room")
+
+    lazy = LazyExecutor(start)
+    with pytest.raises(OSError, match="no room"):
+        list(lazy.map(double, [1]))
+    lazy.close()

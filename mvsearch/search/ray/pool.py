@@ -32,7 +32,8 @@ MAX_FALSE_STARTS = 10
 START_S = 1800.0
 """Without any worker at all: a cloud takes minutes to bring up a node."""
 INQUEST_S = 90.0
-POLL_S = 1.0
+POLL_S = 0.2
+"""Signals are heard between two looks only: `ray.wait` does not let Python run their handlers."""
 
 
 @dataclass

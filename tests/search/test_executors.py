@@ -142,10 +142,22 @@ def test_who_breaks_off_may_go_on_with_something_else(executor):
     assert dict(executor.map(double, [1, 2])) == {0: 2, 1: 4}
 
 
+def workers_of(executor):
+    """Process ids of both workers, once both are there: one that was lost takes a moment to be replaced."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        ids = {pid for _, pid in executor.map(process_id, list(range(4)))}
+        if len(ids) == 2:
+            return ids
+    raise AssertionError("the second worker never came")
+
+
 def test_ray_runs_on_several_workers(ray_executor):
-    ids = {pid for _, pid in ray_executor.map(process_id, list(range(6)))}
-    assert len(ids) == 2
-    assert os.getpid() not in ids
+    assert os.getpid() not in workers_of(ray_executor)
+
+
+def test_workers_live_long(ray_executor):
+    assert workers_of(ray_executor) == workers_of(ray_executor)
 
 
 def test_a_candidate_that_kills_its_worker_is_recorded_and_the_others_survive(ray_executor):
@@ -163,11 +175,12 @@ def test_a_candidate_that_lost_its_worker_once_is_tried_again(ray_executor, tmp_
 def test_a_candidate_that_takes_too_much_memory_is_recorded_as_that(ray_executor):
     results = dict(ray_executor.map(greedy, list(range(4))))
     assert results[1].kind == "oom"
-    assert re.fullmatch(r"its worker took 0\.[6-9] GiB of memory, more than the 0\.6 GiB that each may", results[1].message)
+    assert re.fullmatch(r"its worker took \d+\.\d GiB of memory, more than the 0\.6 GiB that each may", results[1].message)
     assert {i: results[i] for i in (0, 2, 3)} == {0: 0, 2: 2, 3: 3}
 
 
 def test_a_candidate_that_hangs_is_given_up_while_others_go_on(ray_executor):
+    workers_of(ray_executor)
     items = iter(range(400))
     order = [
         i for i, r in ray_executor.feed(endless, lambda: next(items, None), timeout_s=1.5) if r == i or r.kind == "timeout"

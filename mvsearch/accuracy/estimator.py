@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import exp, log
 from typing import Any
 
 from mvsearch.accuracy.anchors import DATA
+from mvsearch.spec.plain import read_plain
 
 ESTIMATOR_FILE = DATA / "estimator.json"
+LARGEST = 20.0
+"""Coefficients are of the logarithm of an error in %; those of a fit are a few units at most."""
+_KINDS, _PAIRS = {"v1", "v2", "v3"}, {"any", "same_family", "mobilevit"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +71,23 @@ class Estimator:
         return 100.0 - exp(c0 + c1 * log(params / 1e6) + c2 * log(macs / 1e6) + c3 * log(activations / 1e6) + offset)
 
 
-def estimator_from_json(data: dict[str, Any]) -> Estimator:
-    """Read what the fit wrote."""
-    return Estimator(
-        coefficients=tuple(data["coefficients"]),
-        num_anchors=data["num_anchors"],
-        block_offsets=data["block_offsets"],
-        sigma=data["sigma"],
-        sigma_zoo=data["sigma_zoo"],
-        calibration={k: tuple(CalibrationBin(**b) for b in bins) for k, bins in data["calibration"].items()},
-        held_out=data["held_out"],
-        data_hash=data["data_hash"],
-        laboratory=data.get("laboratory", 0.0),
-        num_own=data.get("num_own", 0),
-    )
+def estimator_from_json(data: Any) -> Estimator:
+    """Read what the fit wrote.
+
+    Raises:
+        ValueError: something else, or numbers that no fit gives.
+    """
+    if not isinstance(data, dict):
+        raise ValueError("not an estimator")
+    # The file that ships also says how it was made.
+    known = {f.name for f in fields(Estimator)}
+    found = read_plain(Estimator, {k: v for k, v in data.items() if k in known}, "estimator")
+    numbers = (*found.coefficients, *found.block_offsets.values(), found.laboratory)
+    if any(abs(v) > LARGEST for v in numbers) or not (0 < found.sigma <= LARGEST and 0 < found.sigma_zoo <= LARGEST):
+        raise ValueError("the estimator's numbers are those of no fit")
+    if not (found.block_offsets.keys() >= _KINDS and found.calibration.keys() >= _PAIRS and all(found.calibration.values())):
+        raise ValueError("the estimator lacks a kind of block, or pairs of networks")
+    return found
 
 
 @lru_cache(maxsize=1)

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mvsearch.spec.plain import read_plain
 from mvsearch.spec.record import Failure
 
 MULTI_SCALE_SIDES = (160, 192, 256, 288, 320)
@@ -159,13 +160,17 @@ class TrainingRecord:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> TrainingRecord:
-        """Read what `to_json` wrote."""
-        return cls(
-            **{
-                **data,
-                "curve": tuple(CurvePoint(**p) for p in data["curve"]),
-                "versions": tuple((str(a), str(b)) for a, b in data["versions"]),
-                "failure": Failure(**data["failure"]) if data["failure"] else None,
-            }
-        )
+    def from_json(cls, data: Any) -> TrainingRecord:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: something else, or numbers that no training gives.
+        """
+        record = read_plain(cls, data, "record")
+        ended = record.val_loss is not None and record.val_loss_se is not None and record.top1 is not None
+        if not ended and record.failure is None:
+            raise ValueError("training record without a score or a failure")
+        counts = (record.steps, record.resolution, record.num_val, record.seconds, record.images_per_second)
+        if min((*counts, record.val_loss_se or 0.0)) < 0 or not 0 <= (record.top1 or 0.0) <= 100:
+            raise ValueError("training record with a number below zero, or top-1 above 100 %")
+        return record

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvsearch.errors import InputError
+from mvsearch.files import parse_json, read_bytes
 from mvsearch.search.folder import RunFolder
 from mvsearch.spec.run import RunSettings
 
@@ -47,10 +48,10 @@ def kept_estimator(folder: RunFolder) -> Estimator | None:
     from mvsearch.accuracy.estimator import estimator_from_json
 
     try:
-        return estimator_from_json(json.loads(folder.estimator.read_text(encoding="utf-8")))
+        return estimator_from_json(parse_json(read_bytes(folder.estimator)))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError):
+    except ValueError:
         raise InputError(f"`{folder.estimator}` cannot be read", "put back the file that the run was begun with") from None
 
 

@@ -17,6 +17,7 @@ from mvsearch.api.table_csv import (
     repeated_columns,
 )
 from mvsearch.errors import InputError
+from mvsearch.files import read_bytes
 
 if TYPE_CHECKING:
     from mvsearch.accuracy.validation import OwnNetwork
@@ -48,7 +49,7 @@ def read_anchors_csv(path: str | Path) -> tuple[OwnNetwork, ...]:
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise InputError(f"cannot read `{path}`: {error.strerror}", HINT) from None
     lines = read_lines(path, content, HINT)

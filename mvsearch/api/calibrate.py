@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvsearch.errors import InputError
-from mvsearch.files import share
+from mvsearch.files import parse_json, read_bytes, share
+from mvsearch.spec.plain import shown
 from mvsearch.targets.predictor.calibration import CalibrationReport, CalibrationRow
 
 if TYPE_CHECKING:
@@ -98,22 +99,27 @@ def load_calibration(path: Path, target: str) -> LatencyModel:
 
     hint = "make one with `mvsearch calibrate --csv FILE`"
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = parse_json(read_bytes(Path(path)))
     except OSError as error:
         raise InputError(f"cannot read `{path}`: {error.strerror}", hint) from None
-    except ValueError:
-        raise InputError(f"`{path}` is not a calibration: no JSON", hint) from None
+    except ValueError as error:
+        raise InputError(f"`{path}` is not a calibration: no JSON: {error}", hint) from None
     if not isinstance(data, dict) or data.get("kind") != KIND:
         raise InputError(f"`{path}` is not a calibration", hint)
     if data.get("format") != FORMAT:
-        raise InputError(f"`{path}` is a calibration of format `{data.get('format')}`, this version reads {FORMAT}", hint)
+        raise InputError(
+            f"`{path}` is a calibration of format `{shown(data.get('format'))}`, this version reads {FORMAT}", hint
+        )
     if data.get("model_hash") != _hash(_canonical(data.get("model"))):
         raise InputError(f"`{path}` was changed after it was written, or is incomplete", hint)
     if data.get("target") != get_phone(target).name:
         raise TargetError(
-            f"`{path}` was made for `{data.get('target')}`, not for `{target}`", "calibrations of two phones differ"
+            f"`{path}` was made for `{shown(data.get('target'))}`, not for `{target}`", "calibrations of two phones differ"
         )
-    return LatencyModel.from_json(data["model"])
+    try:
+        return LatencyModel.from_json(data["model"])
+    except ValueError as error:
+        raise InputError(f"`{path}` is no calibration of use: {error}", hint) from None
 
 
 def _to_json(model: LatencyModel, report: CalibrationReport) -> dict[str, Any]:
@@ -142,7 +148,7 @@ def _hash(content: bytes) -> str:
 
 def _content(csv: Path) -> bytes:
     try:
-        return csv.read_bytes()
+        return read_bytes(csv)
     except OSError as error:
         raise InputError(f"cannot read `{csv}`: {error.strerror}", "a CSV file with columns `network` and `ms`") from None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvsearch.errors import InputError, TargetError
+from mvsearch.files import read_bytes
 from mvsearch.search.folder import RunFolder
 from mvsearch.spec.run import RunSettings
 
@@ -37,6 +38,7 @@ def ready_target_of(
         InputError: the user's calibration is missing from the folder, or is another one.
         TargetError: the target is not this machine, or cannot be calibrated here.
     """
+    from mvsearch.targets.host.machine import Calibration
     from mvsearch.targets.prepare import ready_target
 
     def heard(done: int, total: int, measurement: Any) -> None:
@@ -46,6 +48,13 @@ def ready_target_of(
             listener.progress(done, total, f"{measurement.value:.2f} ms")
 
     saved = store.meta("calibration")
+    if saved is not None:
+        try:
+            Calibration.from_json(saved)
+        except ValueError as error:
+            raise InputError(
+                f"`{folder.store}` is damaged: its calibration: {error}", "put back a copy of the file, or start a new run"
+            ) from None
     target, calibration = ready_target(settings.target, settings.resolution, saved, heard, only_predicts=only_predicts)
     if calibration is not None and saved is None:
         store.set_meta("calibration", calibration)
@@ -81,7 +90,7 @@ def hash_of(path: Path) -> str:
         InputError: it cannot be read.
     """
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(read_bytes(path)).hexdigest()[:16]
     except OSError as error:
         raise InputError(
             f"cannot read the calibration `{path}`: {error.strerror}", "`mvsearch calibrate --csv FILE` writes one"

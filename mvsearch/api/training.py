@@ -204,4 +204,7 @@ def _plan_of(store: Store, trials: Sequence[Trial]) -> Plan | None:
     from mvsearch.search.training_plan import Plan
 
     data = store.meta(PLAN)
-    return None if data is None else Plan.from_json(data, trials)
+    try:
+        return None if data is None else Plan.from_json(data, trials)
+    except ValueError as error:
+        raise InputError(f"the run's store is damaged: {error}", "put back a copy of the file, or start a new run") from None

@@ -6,10 +6,15 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from mvsearch.errors import InputError
+from mvsearch.files import parse_json, read_bytes
+
+MAX_BYTES = 256 * 2**20
+"""Of a file that is read: more than ten thousand measurements."""
 
 
 class _Record(Protocol):
@@ -24,10 +29,10 @@ class RecordFile(Generic[R]):
 
     Args:
         path: of the file; made with the first record.
-        read: makes a record of a line's content.
+        read: makes a record of a line's content, or raises `ValueError`.
     """
 
-    def __init__(self, path: Path, read: Callable[[dict[str, Any]], R]) -> None:
+    def __init__(self, path: Path, read: Callable[[Any], R]) -> None:
         self.path = path
         self._read = read
         self._lock = threading.Lock()
@@ -38,7 +43,7 @@ class RecordFile(Generic[R]):
         Raises:
             InputError: the file cannot be written.
         """
-        line = json.dumps(record.to_json()) + "\n"
+        line = json.dumps(record.to_json(), allow_nan=False) + "\n"
         try:
             with self._lock, self.path.open("a+b") as file:
                 if record in self.records():
@@ -52,19 +57,19 @@ class RecordFile(Generic[R]):
             raise InputError(f"`{self.path}` cannot be written: {error.strerror}", "make room, then resume") from None
 
     def records(self) -> list[R]:
-        """All records, oldest first; lines that are none are passed over."""
+        """All records, oldest first; lines that are none are passed over.
+
+        Raises:
+            InputError: the file cannot be read, or is larger than any run's.
+        """
         try:
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = read_bytes(self.path, MAX_BYTES).split(b"\n")
         except FileNotFoundError:
             return []
-        except OSError as error:
-            raise InputError(f"`{self.path}` cannot be read: {error.strerror}", "") from None
         found = []
         for line in lines:
-            try:
-                found.append(self._read(json.loads(line)))
-            except (ValueError, TypeError, AttributeError, KeyError):
-                continue
+            with suppress(ValueError):
+                found.append(self._read(parse_json(line)))
         return found
 
     def _ends_well(self, size: int) -> bool:

@@ -11,6 +11,8 @@ from mvsearch.search.final import Verified, choose
 from mvsearch.search.goals import Goals
 from mvsearch.search.halving import num_rungs, rung_steps
 from mvsearch.search.pareto import spread
+from mvsearch.spec.plain import read_plain
+from mvsearch.spec.published import published_networks
 from mvsearch.spec.record import Trial
 from mvsearch.spec.run import TrainSettings
 
@@ -56,11 +58,25 @@ class Plan:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], trials: Sequence[Trial]) -> Plan:
-        """Read what `to_json` wrote; the members are looked up among the trials."""
+    def from_json(cls, data: Any, trials: Sequence[Trial]) -> Plan:
+        """Read what `to_json` wrote; the members are looked up among the trials.
+
+        Raises:
+            ValueError: something else, or a member that is no trial.
+        """
+        stored = read_plain(_Stored, data, "training plan")
         by_id = {t.evaluation.arch_id: t for t in trials}
-        members = tuple(by_id[arch_id] for arch_id in data["members"])
-        return cls(members, tuple(data["anchors"]), tuple(Recipe(**r) for r in data["recipes"]))
+        unknown = [m for m in stored.members if m not in by_id] + [a for a in stored.anchors if a not in published_networks()]
+        if unknown or not stored.recipes:
+            raise ValueError("the training plan has members that are no trials, or no recipe")
+        return cls(tuple(by_id[m] for m in stored.members), stored.anchors, stored.recipes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    members: tuple[str, ...]
+    anchors: tuple[str, ...]
+    recipes: tuple[Recipe, ...]
 
 
 def recipes(settings: TrainSettings, num_val: int, candidates: int) -> tuple[Recipe, ...]:

@@ -21,7 +21,8 @@ def read_plain(cls: type[T], data: Any, where: str = "") -> T:
     may be absent.
 
     Args:
-        cls: a dataclass whose fields are numbers, texts, `Literal`s, tuples, `dict[str, ...]`, None, or such dataclasses.
+        cls: a dataclass whose fields are numbers, texts, `Literal`s, tuples, `dict[str, ...]`, None, or such dataclasses;
+            `Any` is left as it is.
         data: plain data.
         where: name of the whole, for messages.
 
@@ -46,6 +47,8 @@ def read_plain(cls: type[T], data: Any, where: str = "") -> T:
 
 def read_value(hint: Any, value: Any, where: str) -> Any:
     """A value of the type that `hint` states; see `read_plain`."""
+    if hint is Any:
+        return value
     origin, options = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         if value is None and NoneType in options:

@@ -6,6 +6,7 @@ import statistics
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from mvsearch.spec.plain import read_plain, shown
 from mvsearch.spec.record import Measurement
 
 RECORD_SCHEMA = 1
@@ -105,20 +106,20 @@ class LatencyRecord:
         return {"schema": RECORD_SCHEMA, **asdict(self)}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> LatencyRecord:
+    def from_json(cls, data: Any) -> LatencyRecord:
         """Read what `to_json` wrote.
 
         Raises:
-            ValueError: of another schema, or not a record.
+            ValueError: of another schema, not a record, or of times that nothing takes.
         """
-        if data.get("schema") != RECORD_SCHEMA:
-            raise ValueError(f"latency record of schema `{data.get('schema')}`, this version reads {RECORD_SCHEMA}")
+        if not isinstance(data, dict) or data.get("schema") != RECORD_SCHEMA:
+            schema = data.get("schema") if isinstance(data, dict) else None
+            raise ValueError(f"latency record of schema `{shown(schema)}`, this version reads {RECORD_SCHEMA}")
         names = {f.name for f in fields(cls)}
         if set(data) - {"schema"} != names:
             raise ValueError(f"latency record lacks or has too many of: {', '.join(sorted(names ^ (set(data) - {'schema'})))}")
-        fields_now: dict[str, Any] = {k: v for k, v in data.items() if k != "schema"}
-        for name in ("conditions", "versions"):
-            fields_now[name] = tuple((str(a), str(b)) for a, b in fields_now[name])
-        for name in ("samples_ms", "reference_samples_ms", "flags"):
-            fields_now[name] = tuple(fields_now[name])
-        return cls(**fields_now)
+        record = read_plain(cls, {k: v for k, v in data.items() if k != "schema"}, "record")
+        times = (record.value_ms, record.low_ms, record.high_ms, *record.samples_ms, *record.reference_samples_ms)
+        if not record.samples_ms or min(times) <= 0 or not 0 < record.level < 1:
+            raise ValueError("latency record without times above zero")
+        return record

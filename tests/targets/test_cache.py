@@ -147,7 +147,7 @@ def test_a_file_kept_by_another_process_is_waited_for_and_then_told(tmp_path: Pa
 def _write(folder: str, writer: int, n: int) -> None:
     for i in range(n):
         cache = MeasurementCache(Path(folder))  # A new one each time: processes also start at any moment.
-        cache.put(replace(RECORD, artifact=f"{writer}/{i}", value_ms=float(i)))
+        cache.put(replace(RECORD, artifact=f"{writer}/{i}", value_ms=1.0 + i))
         assert cache.get(f"{writer}/{i}", SPEC) is not None
 
 

@@ -23,6 +23,7 @@ from typing import Any, Self
 from mvsearch.costs import Resolution, lower
 from mvsearch.errors import TargetError
 from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.plain import read_value
 from mvsearch.spec.published import DEFAULT_RESOLUTION, network
 from mvsearch.spec.record import Measurement
 from mvsearch.targets.cache import MeasurementCache
@@ -70,10 +71,18 @@ class Calibration:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Calibration:
-        """Read what `to_json` wrote."""
-        versions = tuple((str(a), str(b)) for a, b in data["versions"])
-        return cls(LatencyModel.from_json(data["model"]), data["target_key"], data["machine"], versions, data["reference_ms"])
+    def from_json(cls, data: Any) -> Calibration:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: something else.
+        """
+        if not isinstance(data, dict):
+            raise ValueError("not a calibration")
+        model = LatencyModel.from_json(data.get("model"))
+        key, machine = (read_value(str, data.get(name), name) for name in ("target_key", "machine"))
+        versions = read_value(tuple[tuple[str, str], ...], data.get("versions"), "versions")
+        return cls(model, key, machine, versions, read_value(float, data.get("reference_ms"), "reference_ms"))
 
 
 class MachineTarget(ABC):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from mvsearch.costs import Part, Segment
+from mvsearch.costs import OP_KINDS, Part, Segment
+from mvsearch.spec.plain import read_plain, read_value
 from mvsearch.spec.record import Measurement
 from mvsearch.targets.predictor.features import KindRate, Rates
 
 FORMAT = 1
+LEAST_RATE, MOST_WAIT, MOST_LOG = 1e-9, 1e9, 20.0
+"""Bounds on what is read from a file: rates (10^9 per ms, GB/s), waits (ms, us), logarithms of factors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,22 +171,60 @@ class LatencyModel:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> LatencyModel:
-        """Read what `to_json` wrote."""
-        kinds = {k: KindRate(**{"gmac_per_ms": math.inf, **v}) for k, v in data["kinds"].items()}
-        return cls(
-            rates=Rates(data["base_ms"], kinds),
-            corrections={b: FamilyCorrection(**c) for b, c in data["corrections"].items()},
-            half_width=data["half_width"],
-            heir_half_width=data["heir_half_width"],
-            level=data["level"],
-            n=data["networks"],
-            protocol=data["protocol"],
-            basis=data["basis"],
-            log_scales={p: math.log(s) for p, s in data["protocol_scales"].items()},
-            data_hash=data["data_hash"],
-            validation=data["validation"],
+    def from_json(cls, data: Any) -> LatencyModel:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: something else, or numbers that no machine has.
+        """
+        if not isinstance(data, dict) or not isinstance(data.get("kinds"), dict):
+            raise ValueError("not a latency model")
+        kinds: dict[str, KindRate] = {}
+        for kind in OP_KINDS:
+            rate = data["kinds"].get(kind)
+            if not isinstance(rate, dict):
+                raise ValueError(f"`kinds.{kind}` is missing")
+            # Kinds without multiply-accumulates have no rate of them; infinity is not a number of JSON.
+            known = read_plain(KindRate, {"gmac_per_ms": 1.0, **rate}, f"kinds.{kind}")
+            kinds[kind] = known if "gmac_per_ms" in rate else replace(known, gmac_per_ms=math.inf)
+        scales = _read(dict[str, float], data, "protocol_scales")
+        model = cls(
+            rates=Rates(_read(float, data, "base_ms"), kinds),
+            corrections=_read(dict[str, FamilyCorrection], data, "corrections"),
+            half_width=_read(float, data, "half_width"),
+            heir_half_width=_read(float, data, "heir_half_width"),
+            level=_read(float, data, "level"),
+            n=_read(int, data, "networks"),
+            protocol=_read(str, data, "protocol"),
+            basis=_read(str, data, "basis"),
+            log_scales={p: math.log(s) for p, s in scales.items() if s > 0},
+            data_hash=_read(str, data, "data_hash"),
+            validation=_read(dict[str, Any], data, "validation"),
         )
+        model._check()
+        return model
+
+    def _check(self) -> None:
+        rates = [v for k in self.rates.kinds.values() for v in (k.gmac_per_ms, k.gb_per_s, k.weight_gb_per_s)]
+        waits = [self.rates.base_ms, *(k.overhead_us for k in self.rates.kinds.values())]
+        own = [c.half_width for c in self.corrections.values() if c.half_width is not None]
+        widths = [self.half_width, self.heir_half_width, *own]
+        factors = [*(c.log_factor for c in self.corrections.values()), *self.log_scales.values()]
+        if (
+            min(rates) < LEAST_RATE
+            or min(waits) < 0
+            or max(waits) > MOST_WAIT
+            or min(widths) < 0
+            or max(map(abs, (*widths, *factors)), default=0.0) > MOST_LOG
+            or not 0 < self.level < 1
+        ):
+            raise ValueError("the latency model's numbers are those of no machine")
+
+
+def _read(hint: Any, data: dict[str, Any], name: str) -> Any:
+    if name not in data:
+        raise ValueError(f"`{name}` is missing")
+    return read_value(hint, data[name], name)
 
 
 def _rounded(value: float) -> float:

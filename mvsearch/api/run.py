@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from mvsearch.targets import Target
 
 
+SURENESS = "sureness"
+"""Entry of `run.json`: how sure the winner is."""
 LARGE_BYTES = 100 * 10**6
 """Packages of a run that take more are mentioned."""
 
@@ -104,7 +105,7 @@ class Run:
         from mvsearch.search.blind import describe_held
         from mvsearch.search.executor import InProcessExecutor, LazyExecutor
         from mvsearch.search.explore import Explorer
-        from mvsearch.search.final import choose
+        from mvsearch.search.final import choose, sureness
         from mvsearch.search.store import Store
         from mvsearch.search.view import goals_of, run_view
         from mvsearch.targets import get_target
@@ -153,14 +154,15 @@ class Run:
             if not verified.members:
                 raise self._nothing_left(verified, folder)
             winner = choose(verified.members, goals).evaluation
+            sure = sureness(trials, verified, goals, store)
+            record |= {SURENESS: sure.of_winner()}
             exports = ("onnx", "coreml") if converts else ("onnx",)
             self.listener.stage(f"exporting the winner: library entry, {' and '.join(exports)}; loading it back")
             self._export(folder, winner, record, exports)
             record |= {"winner": winner.arch_id, "finished": True}
             self.listener.stage("writing the report")
-            view = run_view(
-                self.settings, {**record, "seconds": time.monotonic() - started}, store, trials, verified, goals, target
-            )
+            record_now = {**record, "seconds": time.monotonic() - started}
+            view = run_view(self.settings, record_now, store, trials, verified, goals, target, sure)
             write_report(view, folder.path, trained)
         return RunResult(view, folder.path, trained)
 
@@ -321,6 +323,7 @@ class Run:
             "seed": settings.seed,
             "machine": record["machine"],
             "versions": dict(record["versions"]),
+            **record[SURENESS],
         }
         model = build(evaluation.spec, seed=settings.seed).eval()
         save_entry(
@@ -333,4 +336,4 @@ def _ray(means: Means, target: Target) -> Executor:
     from mvsearch.search.ray import RayExecutor
 
     here = {target.resource: 1.0} if target.capability().status == "available" else {}
-    return RayExecutor(means.workers or os.cpu_count() or 1, means.address, here)
+    return RayExecutor(means.workers, means.address, here)

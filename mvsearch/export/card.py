@@ -42,6 +42,7 @@ def render(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         _what(config),
         _numbers(metrics),
         _usage(config),
+        *_sureness(metrics),
         _provenance(config, metrics),
         _open(config, metrics),
         _files(metrics),
@@ -151,8 +152,31 @@ with torch.inference_mode():
 ```"""
 
 
+_SURENESS = ("probability_on_front", "runner_up", "probability_runner_up_better")
+
+
+def _sureness(metrics: Mapping[str, Any]) -> list[str]:
+    """How sure the choice of this network is, where a search has said so."""
+    on_front, runner_up, better = (metrics["provenance"].get(k) for k in _SURENESS)
+    if not isinstance(on_front, int | float):
+        return []
+    lines = [
+        "## How sure the choice is",
+        "",
+        f"- With probability {on_front:.2f}, no other candidate of the search is as accurate and as fast in truth, "
+        "and the budget is kept.",
+    ]
+    if runner_up and isinstance(better, int | float):
+        flip = ": between the two it is a coin flip" if 0.4 <= better <= 0.6 else ""
+        lines.append(
+            f"- The runner-up, `{runner_up}`, is the better choice with probability {better:.2f} (more accurate by "
+            f"0.5 points or more, or less than that apart and faster){flip}."
+        )
+    return ["\n".join([*lines, "- Worked out from the intervals above and from what two networks share of their errors."])]
+
+
 def _provenance(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    provenance = dict(metrics["provenance"])
+    provenance = {k: v for k, v in metrics["provenance"].items() if k not in _SURENESS}
     command = provenance.pop("command", None)
     lines = ["## How it was found", ""]
     if command:

@@ -24,7 +24,8 @@ def card(point: Point, confidence: float) -> dict[str, Any]:
     numbers.insert(1, ["at least", f"{bare_value('top1', point.lower_top1)} % ({confidence * 100:.0f} % confidence)"])
     if point.published_top1 is not None:
         numbers.insert(0, ["authors", f"{point.published_top1:.1f} % top-1, published"])
-    notes = [f"nearest published network: {point.nearest}"] if point.nearest else []
+    notes = [point.sureness] if point.sureness else []
+    notes += [f"nearest published network: {point.nearest}"] if point.nearest else []
     if point.role == "published" and not point.feasible:
         notes.append("not within the budget")
     if point.trial is not None:

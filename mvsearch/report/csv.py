@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mvsearch.report.words import flags_of, head_text, patch_text
+from mvsearch.report.words import ON_FRONT_MEANING, flags_of, head_text, patch_text
 from mvsearch.spec.arch import (
     SWITCHES,
     ArchSpec,
@@ -41,6 +41,7 @@ _FIRST = (
     ("feasible", "1 if every budget is kept with the run's confidence, else 0"),
     ("lower_top1", "lower bound of top-1 in % at the run's confidence: what the search maximises"),
     ("probability_in_budget", "probability that the latency budgets are kept; 1 if only counted metrics are limited"),
+    ("probability_on_front", f"of a member of the front: {ON_FRONT_MEANING}"),
 )
 _LAST = (
     ("stem", "channels of the stem"),
@@ -115,6 +116,7 @@ def front_rows(view: RunView) -> Iterator[dict[str, Any]]:
             "number": member.trial,
             "lower_top1": _number(member.lower_top1),
             "probability_in_budget": _number(member.probability_in_budget),
+            "probability_on_front": _number(member.probability_on_front),
         }
         yield row
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mvsearch.report.select import thinned
-from mvsearch.report.words import common_kind, family_of, level_text, short_name
+from mvsearch.report.words import common_kind, family_of, level_text, on_front_text, short_name
 from mvsearch.spec.budget import Budget
 from mvsearch.spec.record import Evaluation, Measurement
 from mvsearch.spec.run import RunView
@@ -38,6 +38,7 @@ class Point:
         origin: where the proposal came from.
         trial: its number, or None for a published network.
         published_top1: what the authors report, in %.
+        sureness: how sure its place on the front is, in words; empty for none.
     """
 
     evaluation: Evaluation
@@ -51,6 +52,7 @@ class Point:
     origin: str = ""
     trial: int | None = None
     published_top1: float | None = None
+    sureness: str = ""
 
     def cost(self, key: CostKey) -> float:
         """Latency in ms, parameters or MACs in millions."""
@@ -174,6 +176,7 @@ def _front_points(view: RunView) -> tuple[Point, ...]:
             nearest=m.nearest,
             origin=origins.get(m.trial, ""),
             trial=m.trial,
+            sureness=on_front_text(m),
         )
         for m in view.front
     )

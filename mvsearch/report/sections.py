@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from mvsearch.report.words import (
     KIND_MEANINGS,
+    ON_FRONT_MEANING,
     bare_value,
     common_kind,
     config_vectors,
@@ -16,7 +17,10 @@ from mvsearch.report.words import (
     interval_text,
     kind_text,
     level_text,
+    on_front_text,
     plural,
+    probability_text,
+    runner_up_text,
     sentence,
 )
 from mvsearch.spec.budget import format_value
@@ -45,7 +49,8 @@ def answer_section(view: RunView) -> str:
             f"{plural(len(view.front), 'network')} on the front so far." if view.front else "No candidate keeps the budget yet."
         )
         return f'{head}\n<p class="answer">{found}</p>\n<p class="notice">{escape(view.target_note)}</p>'
-    return "\n".join((head, _answer(view, winner), _tiles(winner), _comparison(view, winner), _caution(view, winner)))
+    parts = (_answer(view, winner), _tiles(winner), _sureness(view, winner), _comparison(view, winner), _caution(view, winner))
+    return "\n".join((head, *filter(None, parts)))
 
 
 def _answer(view: RunView, winner: FrontMember) -> str:
@@ -59,6 +64,17 @@ def _answer(view: RunView, winner: FrontMember) -> str:
     if any(not b.is_counted for b in view.settings.budgets):
         words += f" It keeps the latency budget with probability {winner.probability_in_budget:.2f}."
     return f'<p class="answer">{words}</p>'
+
+
+def _sureness(view: RunView, winner: FrontMember) -> str:
+    """How sure the choice is, in one paragraph."""
+    words = []
+    if on_front := on_front_text(winner):
+        words.append(f"Against the other candidates of this run it is {on_front}.")
+    if runner_up := view.runner_up:
+        said = escape(runner_up_text(runner_up)).replace(runner_up.arch_id, f"<code>{escape(runner_up.arch_id)}</code>")
+        words.append(f"The runner-up is {said}.")
+    return f"<p>{' '.join(words)}</p>" if words else ""
 
 
 def _tiles(winner: FrontMember) -> str:
@@ -131,7 +147,8 @@ def front_section(view: RunView) -> str:
     heads = [
         ("network", ""), ("top-1, %", kinds["top1"]), ("at least", f"{confidence} sure"),
         ("latency, ms", kinds["latency"]),
-        *([("P(in budget)", "")] if with_probability else []), ("params", kinds["params"]), ("MACs", kinds["macs"]),
+        *([("P(in budget)", "")] if with_probability else []), ("P(on front)", ""),
+        ("params", kinds["params"]), ("MACs", kinds["macs"]),
         *((h, "") for h in _CONFIG_HEADS),
     ]  # fmt: skip
     rows = [_front_row(m, view, with_probability) for m in view.front]
@@ -180,6 +197,7 @@ def _front_row(member: FrontMember, view: RunView, with_probability: bool) -> st
     wins = member.evaluation.arch_id == view.winner
     role = "winner" if wins else "tied with the winner" if member.tied else ""
     probability = [f"{member.probability_in_budget:.2f}"] if with_probability else []
+    probability.append("" if member.probability_on_front is None else escape(probability_text(member.probability_on_front)))
     return _row(member.evaluation, member.evaluation.arch_id, role, member.lower_top1, probability, "winner" if wins else "")
 
 
@@ -187,6 +205,7 @@ def _published_row(point: PublishedPoint, view: RunView, with_probability: bool)
     m = point.evaluation.measurements
     limits = [b.limit for b in view.settings.budgets if not b.is_counted]
     probability = [f"{min(m['latency'].probability_at_most(x) for x in limits):.2f}"] if with_probability else []
+    probability.append("")
     said = f"authors: {point.published_top1.value:.1f} %" if point.published_top1 else "published"
     return _row(point.evaluation, point.name, said, m["top1"].quantile(1 - view.settings.confidence), probability, "")
 
@@ -278,5 +297,9 @@ def meaning_section(view: RunView) -> str:
 <p>An interval is meant to hold the truth as often as its level says. The lower bound (<i>at least</i>)
 is what the search maximises: far from published networks the estimate grows uncertain, and the bound falls. Numbers of
 different kinds are never mixed unmarked. Counts are at batch size 1 and {view.settings.resolution} px; FLOPs are 2 x MACs.</p>
+<p><i>P(on front)</i>: {escape(ON_FRONT_MEANING)}. The front itself goes by lower bounds, so that a sure
+network may stand on it before one that is perhaps better. Two networks that are built alike are wrong together, and are told
+apart more surely than their intervals say; orders of two come true as often as for published networks. What a search keeps
+is flattered by its estimates, which no probability here takes into account.</p>
 <h3>What the intervals rest on</h3>
 <dl class="facts">{"".join(bases.values())}</dl>"""

@@ -12,7 +12,19 @@ from rich.table import Table
 from rich.text import Text
 
 from mvsearch.report.select import MAX_FRONT_ROWS, shown_members
-from mvsearch.report.words import bare_value, common_kind, full_text, level_text, plural, short_text
+from mvsearch.report.words import (
+    ON_FRONT_MEANING,
+    bare_value,
+    common_kind,
+    full_text,
+    level_text,
+    on_front_text,
+    plural,
+    probability_text,
+    runner_up_text,
+    sentence,
+    short_text,
+)
 from mvsearch.spec.record import Evaluation, Measurement
 from mvsearch.spec.run import FrontMember, PublishedPoint, RunView
 
@@ -73,13 +85,17 @@ class _FrontTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         view, kinds, with_probability = self.view, self.kinds, _limits_latency(self.view)
+        with_front = _knows_doubt(self.view)
         with_blocks = options.max_width >= MAX_WIDTH - 2
-        table = _table(view, kinds, with_probability, with_blocks)
+        table = _table(view, kinds, (with_probability, with_front), with_blocks)
         for member in self.members:
             role = "winner" if _is_winner(member, view) else "tied" if member.tied else ""
             cells = _number_cells(member.evaluation, member.lower_top1, kinds)
             if with_probability:
                 cells.insert(3, f"{member.probability_in_budget:.2f}")
+            if with_front:
+                p = member.probability_on_front
+                cells.insert(3 + with_probability, "" if p is None else probability_text(p))
             if with_blocks:
                 cells.append(" ".join(member.evaluation.spec.blocks))
             table.add_row(f"{member.evaluation.arch_id} {role}", *cells, style="bold" if role == "winner" else "")
@@ -91,15 +107,17 @@ class _FrontTable:
         yield table
 
 
-def _table(view: RunView, kinds: dict[str, str], with_probability: bool, with_blocks: bool) -> Table:
+def _table(view: RunView, kinds: dict[str, str], with_probability: tuple[bool, bool], with_blocks: bool) -> Table:
     confidence = f"{view.settings.confidence * 100:.0f} %"
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="", show_edge=False)
+    # One space between the columns, which is the box's own: two leave no room for the blocks.
+    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, header_style="", show_edge=False)
     table.add_column("\nnetwork", min_width=19 if with_blocks else 12, overflow="fold")
     table.add_column(f"top-1 %\n{kinds['top1']}", justify="right", no_wrap=True)
     table.add_column(f"at least\n({confidence})", justify="right", no_wrap=True)
     table.add_column(f"latency ms\n{kinds['latency']}", justify="right", no_wrap=True)
-    if with_probability:
-        table.add_column("P(in\nbudget)", justify="right", no_wrap=True)
+    for shown, title in zip(with_probability, ("P(in\nbudget)", "P(on\nfront)"), strict=True):
+        if shown:
+            table.add_column(title, justify="right", no_wrap=True)
     table.add_column(f"params\n{kinds['params']}", justify="right", no_wrap=True)
     table.add_column(f"MACs\n{kinds['macs']}", justify="right", no_wrap=True)
     if with_blocks:
@@ -109,6 +127,10 @@ def _table(view: RunView, kinds: dict[str, str], with_probability: bool, with_bl
 
 def _limits_latency(view: RunView) -> bool:
     return any(not b.is_counted for b in view.settings.budgets)
+
+
+def _knows_doubt(view: RunView) -> bool:
+    return any(m.probability_on_front is not None for m in view.front)
 
 
 def _is_winner(member: FrontMember, view: RunView) -> bool:
@@ -122,6 +144,8 @@ def _published_cells(point: PublishedPoint, view: RunView, kinds: dict[str, str]
     if limits:
         latency = point.evaluation.measurements["latency"]
         cells.insert(3, f"{min(latency.probability_at_most(limit) for limit in limits):.2f}")
+    if _knows_doubt(view):
+        cells.insert(3 + bool(limits), "")
     if with_blocks:
         said = point.published_top1
         cells.append(f"authors: {said.value:.1f} %" if said else " ".join(point.evaluation.spec.blocks))
@@ -153,6 +177,9 @@ def _notes(view: RunView, shown: int, rivals: tuple[PublishedPoint, ...], kinds:
             f"latency {full_text(numbers['latency'])}; "
             f"nearest published network: {winner.nearest}."
         )
+        sure = [on_front_text(winner), f"runner-up: {runner_up_text(view.runner_up)}" if view.runner_up else ""]
+        if said := "; ".join(filter(None, sure)):
+            notes.append(sentence(said))
     ties = sum(m.tied and not _is_winner(m, view) for m in view.front)
     if ties:
         notes.append(
@@ -165,6 +192,8 @@ def _notes(view: RunView, shown: int, rivals: tuple[PublishedPoint, ...], kinds:
         + ("Letters: c counted, p predicted, e estimated, m measured. " if "mixed" in kinds.values() else "")
         + f"`at least`: lower bound of top-1, {view.settings.confidence * 100:.0f} % confidence; the search maximises it."
     )
+    if _knows_doubt(view):
+        notes.append(f"`P(on front)`: {ON_FRONT_MEANING}.")
     notes.append(view.target_note)
     if rivals:
         notes.append(

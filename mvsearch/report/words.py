@@ -17,6 +17,7 @@ from mvsearch.spec.arch import (
 )
 from mvsearch.spec.budget import format_count, format_value
 from mvsearch.spec.record import Evaluation, Measurement
+from mvsearch.spec.run import FrontMember, RunnerUp
 
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|px|MB|[GMk])\b|%)")
 METRIC_NAMES = {
@@ -116,6 +117,38 @@ def common_kind(evaluations: list[Evaluation], metric: str) -> str:
 def flags_of(evaluation: Evaluation) -> tuple[str, ...]:
     """`metric: flag` for every claim attached to one of its numbers."""
     return tuple(f"{m.metric}: {flag}" for m in evaluation.measurements.values() for flag in m.flags)
+
+
+def probability_text(p: float) -> str:
+    """`0.43`; `<0.01` and `>0.99` beyond what draws can tell."""
+    return "<0.01" if p < 0.01 else ">0.99" if p > 0.99 else f"{p:.2f}"
+
+
+ON_FRONT_MEANING = (
+    "probability that no other candidate of this run is as accurate and as fast in truth, and that the budget is kept; "
+    "errors that two networks share count for neither"
+)
+
+
+def on_front_text(member: FrontMember) -> str:
+    """`on the true front with probability 0.22`; empty where that was not worked out."""
+    if member.probability_on_front is None:
+        return ""
+    return f"on the true front with probability {probability_text(member.probability_on_front)}"
+
+
+def runner_up_text(runner_up: RunnerUp) -> str:
+    """How sure the choice between winner and runner-up is, in words."""
+    p = probability_text(runner_up.probability_better)
+    said = (
+        f"{runner_up.arch_id}, the better choice with probability {p} (more accurate by 0.5 points or more, or less than that "
+        "apart and faster)"
+    )
+    if runner_up.is_coin_flip:
+        return f"{said}: between the two it is a coin flip"
+    if runner_up.probability_better > 0.5:
+        return f"{said}: likely so, but the choice goes by lower bounds of top-1, and by what is measured"
+    return said
 
 
 @dataclass(frozen=True, slots=True)

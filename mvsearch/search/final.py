@@ -7,7 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mvsearch.accuracy import explain_top1, tiers
 from mvsearch.search.doubt import Doubt, front_doubt, to_repeat
@@ -322,11 +322,23 @@ class Sureness(NamedTuple):
 
     Attributes:
         on_front: probability of each member, by trial, to be on the true front.
+        winner: trial that the runner-up is compared with; None for an empty front.
         runner_up: who would win without the winner; None where nobody else could.
     """
 
     on_front: dict[int, float]
+    winner: int | None
     runner_up: RunnerUp | None
+
+    def of_winner(self) -> dict[str, Any]:
+        """What a record of the run says of the winner: probabilities to three digits, as draws give them."""
+        if self.winner is None:
+            return {}
+        said: dict[str, Any] = {"probability_on_front": round(self.on_front[self.winner], 3)}
+        if self.runner_up:
+            said["runner_up"] = self.runner_up.arch_id
+            said["probability_runner_up_better"] = round(self.runner_up.probability_better, 3)
+        return said
 
 
 def sureness(trials: Sequence[Trial], verified: Verified, goals: Goals, store: Store, winner: str | None = None) -> Sureness:
@@ -341,7 +353,7 @@ def sureness(trials: Sequence[Trial], verified: Verified, goals: Goals, store: S
     """
     members = verified.members
     if not members:
-        return Sureness({}, None)
+        return Sureness({}, None, None)
     known = store.verified()
     ratio = verified.measured_over_predicted
     predicted = {t.number: t.evaluation.measurements.get("latency") for t in trials}
@@ -365,7 +377,8 @@ def sureness(trials: Sequence[Trial], verified: Verified, goals: Goals, store: S
     runner_up = None
     if second and found.runner_up_better is not None:
         runner_up = RunnerUp(second.evaluation.arch_id, found.runner_up_better)
-    return Sureness({t.number: p for t, p in zip(members, found.on_front, strict=True)}, runner_up)
+    on_front = {t.number: p for t, p in zip(members, found.on_front, strict=True)}
+    return Sureness(on_front, first.number, runner_up)
 
 
 def _latest(trial: Trial, known: Mapping[str, Evaluation]) -> Trial:

@@ -11,7 +11,7 @@ from mvsearch.accuracy import published_top1
 from mvsearch.accuracy.estimator import Estimator
 from mvsearch.search.estimate import estimate
 from mvsearch.search.explore import growth
-from mvsearch.search.final import Verified, front_members, sureness
+from mvsearch.search.final import Sureness, Verified, front_members, sureness
 from mvsearch.search.goals import Goals
 from mvsearch.search.store import Store
 from mvsearch.spec.published import published_networks
@@ -64,6 +64,7 @@ def run_view(
     verified: Verified,
     goals: Goals,
     target: Target,
+    sure: Sureness | None = None,
 ) -> RunView:
     """All that a report shows.
 
@@ -75,9 +76,10 @@ def run_view(
         verified: the front.
         goals: of `goals_of`.
         target: predicts the latency.
+        sure: of `sureness`, if that is known.
     """
     grown = growth(trials, goals)
-    sure = sureness(trials, verified, goals, store, record.get("winner"))
+    sure = sure or sureness(trials, verified, goals, store, record.get("winner"))
     return RunView(
         settings=replace(settings, trials=max(settings.trials, len(trials))),
         command=record["command"],

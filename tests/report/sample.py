@@ -22,7 +22,7 @@ from mvsearch.spec.arch import (
 from mvsearch.spec.budget import Budget, parse_budgets
 from mvsearch.spec.published import published_networks
 from mvsearch.spec.record import Evaluation, Failure, Measurement, Trial
-from mvsearch.spec.run import FrontMember, PublishedPoint, RunSettings, RunView, SearchCounts
+from mvsearch.spec.run import FrontMember, PublishedPoint, RunnerUp, RunSettings, RunView, SearchCounts
 
 NOTE = "synthetic target for tests: the latencies and accuracies of this page are invented"
 HOSTILE = "<script>alert('space')</script>.yaml"
@@ -118,6 +118,7 @@ def synthetic_view(trials: int = 300, budgets: str = "2M-params", space: str = "
         machine="synthetic machine",
         seconds=83.2,
         finished=True,
+        runner_up=RunnerUp(front[-1].evaluation.arch_id, 0.43) if len(front) > 1 else None,
     )
 
 
@@ -148,8 +149,9 @@ def _front(trials: tuple[Trial, ...], settings: RunSettings) -> tuple[tuple[Fron
             lower(t.evaluation) > best - 0.75,
             min((t.evaluation.measurements["latency"].probability_at_most(x) for x in limits), default=1.0),
             "mobilevitv3_xxs",
+            probability_on_front=0.9 * (i + 1) / len(chosen),
         )
-        for t in chosen
+        for i, t in enumerate(chosen)
     )
     return members, struck
 

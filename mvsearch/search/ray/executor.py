@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -26,7 +27,7 @@ class RayExecutor:
     """A pool of actors with one task each in flight, and one more pool for every device that tasks ask for.
 
     Args:
-        num_workers: actors; each asks Ray for one CPU.
+        num_workers: actors; each asks Ray for one CPU. By default, one for every CPU of the machine or of the cluster.
         address: of a running cluster, or None to start Ray on this machine.
         resources: devices of this machine by name, with how many there are; a running cluster has its own.
         memory_bytes: that a worker may take before its candidate is recorded as out of memory; by default its share of
@@ -38,13 +39,12 @@ class RayExecutor:
 
     def __init__(
         self,
-        num_workers: int,
+        num_workers: int | None = None,
         address: str | None = None,
         resources: Mapping[str, float] | None = None,
         memory_bytes: int | None = None,
     ) -> None:
         ray = self._ray = load_ray()
-        self.num_workers = num_workers
         self._memory_bytes = memory_bytes
         if address:
             join_ray(ray, address)
@@ -54,8 +54,9 @@ class RayExecutor:
                 ray.shutdown()
                 raise
         else:
-            start_ray(ray, num_workers, resources or {})
-        self._pool = self._make_pool("CPU", {"num_cpus": 1}, num_workers, TASK_TIMEOUT_S)
+            start_ray(ray, num_workers or os.cpu_count() or 1, resources or {})
+        self.num_workers = num_workers or max(1, self.units("CPU"))
+        self._pool = self._make_pool("CPU", {"num_cpus": 1}, self.num_workers, TASK_TIMEOUT_S)
         self._device_pools: dict[str, Pool] = {}
 
     def units(self, resource: str) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from mvsearch.errors import InputError
 from mvsearch.search.belief import Belief
 from mvsearch.search.bench.problems import Problem
-from mvsearch.search.bench.screen import Reason
+from mvsearch.search.bench.screen import PATIENCE, Reason
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.space import Point
 
@@ -119,9 +119,13 @@ def _nsga2(problem: Problem, seed: int, prior: Prior) -> Contender:
 
 
 def _nsga3(problem: Problem, seed: int, prior: Prior) -> Contender:
+    import warnings
+
     from optuna.samplers import NSGAIIISampler
 
-    return OptunaContender(problem, NSGAIIISampler(seed=seed))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna calls it experimental
+        return OptunaContender(problem, NSGAIIISampler(seed=seed))
 
 
 def _pymoo(problem: Problem, seed: int, prior: Prior) -> Contender:
@@ -140,6 +144,14 @@ CONTENDERS: dict[str, Callable[[Problem, int, Prior], Contender]] = {
     "random": lambda problem, seed, prior: RandomContender(problem, seed),
 }
 """Name -> (problem, seed, beliefs) -> engine; only ours makes use of the beliefs, the others through the screen at most."""
+
+PATIENCES = {"optuna-tpe": 10}
+"""Rejected proposals in a row that an engine may make, where that is not `PATIENCE`: one of TPE's takes 50 ms and more."""
+
+
+def patience_of(contender: str) -> int:
+    """How many proposals in a row the screen may reject as dominated, and how many an engine may make per trial in all."""
+    return PATIENCES.get(contender, PATIENCE)
 
 
 def variants_of(contender: str) -> tuple[Variant, ...]:

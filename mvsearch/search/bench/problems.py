@@ -18,7 +18,7 @@ from mvsearch.spec.published import published_networks
 from mvsearch.spec.record import Evaluation
 from mvsearch.spec.space import Dimension, SearchSpace
 from mvsearch.spec.space_file import load_space
-from mvsearch.targets import get_target
+from mvsearch.targets import Target, get_target
 
 CONFIDENCE = 0.8
 TARGET = "iphone12"
@@ -110,9 +110,7 @@ def _estimated(
     goals = Goals(parse_budgets([budget]), CONFIDENCE, space.resolution)
 
     def evaluate(spec: ArchSpec) -> Belief:
-        evaluation = estimate(spec, goals.resolution, target)
-        if evaluation.failure:
-            raise RuntimeError(f"{spec.arch_id}: {evaluation.failure.message}")
+        evaluation = estimated(spec, goals.resolution, target)
         return Belief(values(goals, evaluation), _constraint(goals, evaluation))
 
     kept = [evaluate(s) for s in published_networks().values() if goals.excess(s) <= 0]
@@ -129,6 +127,18 @@ def _estimated(
         goals.excess,
         lambda specs: [evaluate(s) for s in specs],
     )
+
+
+def estimated(spec: ArchSpec, resolution: int, target: Target) -> Evaluation:
+    """An estimate, which in a bench may not fail.
+
+    Raises:
+        RuntimeError: it did, with the reason.
+    """
+    evaluation = estimate(spec, resolution, target)
+    if evaluation.failure:
+        raise RuntimeError(f"{spec.arch_id}: {evaluation.failure.message}")
+    return evaluation
 
 
 def _constraint(goals: Goals, evaluation: Evaluation) -> float:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mvsearch.search.belief import Belief
-from mvsearch.search.bench.contenders import Variant, make
+from mvsearch.search.bench.contenders import Variant, make, patience_of
 from mvsearch.search.bench.problems import Problem
-from mvsearch.search.bench.screen import PATIENCE, Screen
+from mvsearch.search.bench.screen import Screen
 from mvsearch.search.bench.volume import front, gains, hypervolume
 from mvsearch.spec.arch import ArchSpec
 
@@ -87,7 +87,7 @@ def race(problem: Problem, contender: str, variant: Variant, seed: int, trials: 
         contender: name of the engine.
         variant: as its users would run it, or with our screen lent to it.
         seed: of the engine.
-        trials: evaluations that count. An engine whose proposals the screen rejects gets up to `PATIENCE` proposals per
+        trials: evaluations that count. An engine whose proposals the screen rejects gets up to `patience_of` proposals per
             trial in all; if these are used up, it stays where it is.
         ledger: of this problem, shared between races.
 
@@ -105,14 +105,14 @@ class _Race:
         ledger.charged = 0.0
         self.start = time.process_time()
         self.engine = make(contender, problem, seed, ledger.prior)
-        self.screen = Screen(problem.directions)
+        self.screen = Screen(problem.directions, patience_of(contender))
         self.front: list[tuple[float, ...]] = []
         self.measuring = self.volume = 0.0
         self.trials = self.proposals = self.duplicates = self.infeasible = 0
 
     def run(self, trials: int) -> list[Row]:
         rows: list[Row] = []
-        while self.trials < trials and self.proposals < PATIENCE * trials:
+        while self.trials < trials and self.proposals < self.screen.patience * trials:
             try:
                 point = self.engine.ask()
             except StopIteration:

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from mvsearch.search.belief import Belief
-from mvsearch.search.bench.problems import CONFIDENCE, TARGET, Problem
+from mvsearch.search.bench.problems import CONFIDENCE, TARGET, Problem, estimated
 from mvsearch.search.bench.reference import load_reference
-from mvsearch.search.estimate import estimate
 from mvsearch.search.goals import Goals
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.budget import parse_budgets
@@ -131,7 +130,7 @@ def truth_of(space: SearchSpace) -> Callable[[ArchSpec], Belief]:
     top1_shape, latency_shape = (landscape(space, f"{LANDSCAPE_SEED}/{what}") for what in ("top1", "latency"))
 
     def truth(spec: ArchSpec) -> Belief:
-        m = estimate(spec, space.resolution, target).measurements
+        m = estimated(spec, space.resolution, target).measurements
         top1 = m["top1"].value + TOP1_SPREAD * top1_shape(spec)
         return Belief((top1, m["latency"].value * math.exp(LATENCY_SPREAD * latency_shape(spec))))
 

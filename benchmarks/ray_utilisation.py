@@ -57,9 +57,8 @@ def main() -> None:
     print(f"Ray started in {started:.1f} s, all workers were there after {there:.1f} s (not counted below)")
     print(f"wall clock {wall:.2f} s, perfect {perfect:.2f} s; ratio {wall / perfect:.3f}")
     print(f"busy {busy / (wall * options.workers):.1%}")
-    print(
-        f"idle between two evaluations: median {gaps[len(gaps) // 2] * 1e3:.0f} ms, 95 % {gaps[len(gaps) * 95 // 100] * 1e3:.0f} ms"
-    )
+    middle, late = (1e3 * gaps[len(gaps) * percent // 100] for percent in (50, 95))
+    print(f"idle between two evaluations: median {middle:.0f} ms, 95 % {late:.0f} ms")
 
 
 if __name__ == "__main__":

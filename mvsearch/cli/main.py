@@ -27,6 +27,8 @@ for command in (
 ):  # fmt: skip
     app.command(cls=SectionedCommand)(command)
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Run a command; every foreseen error is one message and an exit code, never a traceback."""
@@ -41,6 +43,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(signals.exit_code)
+    except SystemExit as end:
+        # Typer makes this of every `KeyboardInterrupt`, whichever signal it was.
+        sys.exit(signals.exit_code if end.code == INTERRUPTED else end.code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import os
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -45,6 +46,14 @@ class Signals:
             raise KeyboardInterrupt
         # `print` may be what was interrupted.
         os.write(2, _SAID.encode())
-        timer = threading.Timer(self._drain_s, _thread.interrupt_main)
+        timer = threading.Timer(self._drain_s, _again)
         timer.daemon = True
         timer.start()
+
+
+def _again() -> None:
+    """Signal the main thread once more, so that it wakes from whatever it waits for."""
+    if sys.platform == "win32":
+        _thread.interrupt_main()
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)

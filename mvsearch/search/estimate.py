@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mvsearch.accuracy import estimate_top1
 from mvsearch.accuracy.estimator import Estimator
 from mvsearch.costs import count
-from mvsearch.search.executor import TaskError, run_task
+from mvsearch.search.executor import Executor, TaskError, run_task
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Evaluation, Failure, Measurement
 from mvsearch.targets import Target
@@ -35,6 +36,33 @@ class EstimateTask:
 def estimate_many(task: EstimateTask) -> list[Evaluation]:
     """Estimate a batch; a candidate that fails is a record with its reason among the others."""
     return [estimate(spec, task.resolution, task.target, task.estimator) for spec in task.specs]
+
+
+def estimate_on(
+    executor: Executor, specs: Sequence[ArchSpec], resolution: int, target: Target, estimator: Estimator | None = None
+) -> Iterator[tuple[int, Evaluation]]:
+    """Estimate candidates on the workers of an executor.
+
+    They go out in batches, since one alone takes a worker less time than its way there. A batch that took its worker down
+    is done again one by one, so that no candidate is struck off for another's fault.
+
+    Yields:
+        (position of the candidate, its evaluation), each as soon as it is there.
+    """
+    size = -(-len(specs) // (2 * executor.num_workers)) if executor.num_workers > 1 else 1
+    batches = [list(range(start, min(start + size, len(specs)))) for start in range(0, len(specs), size or 1)]
+    while batches:
+        tasks = [EstimateTask(tuple(specs[i] for i in batch), resolution, target, estimator) for batch in batches]
+        again: list[list[int]] = []
+        for number, result in executor.map(estimate_many, tasks):
+            batch = batches[number]
+            if not isinstance(result, Failure):
+                yield from zip(batch, result, strict=True)
+            elif len(batch) == 1:
+                yield batch[0], Evaluation(specs[batch[0]], resolution, {}, failure=result)
+            else:
+                again += [[i] for i in batch]
+        batches = again
 
 
 def estimate(spec: ArchSpec, resolution: int, target: Target, estimator: Estimator | None = None) -> Evaluation:

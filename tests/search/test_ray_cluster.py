@@ -1,5 +1,6 @@
 """A cluster of three nodes, the phone at one of them: the search joins it, and nodes go away in the middle."""
 
+import os
 import threading
 import time
 from contextlib import closing
@@ -8,7 +9,7 @@ import pytest
 
 from mvsearch.errors import InputError
 from mvsearch.search.estimate import estimate
-from mvsearch.search.executor import InProcessExecutor
+from mvsearch.search.executor import GPU, InProcessExecutor
 from mvsearch.search.explore import Explorer, Silent
 from mvsearch.search.goals import Goals
 from mvsearch.search.measuring import Job, bench_for
@@ -34,7 +35,7 @@ def cluster(tmp_path_factory):
         with one_start_at_a_time():
             cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **small})
             cluster.mac = cluster.add_node(num_cpus=0, resources={"fakephone": 1}, **small)
-            cluster.second = cluster.add_node(num_cpus=1, **small)
+            cluster.second = cluster.add_node(num_cpus=1, num_gpus=2, **small)
         yield cluster
         cluster.shutdown()
 
@@ -61,6 +62,11 @@ def node_of(seconds):
 
     time.sleep(seconds)
     return ray.get_runtime_context().get_node_id()
+
+
+def gpu_of(seconds):
+    time.sleep(seconds)
+    return os.environ["CUDA_VISIBLE_DEVICES"], os.getpid()
 
 
 def offer(bench, names, folder):
@@ -118,6 +124,15 @@ def test_a_node_that_cannot_say_what_it_has_is_named(joined):
 
     with pytest.raises(InputError, match="no space left on device"):
         check_nodes(ray, ask=broken)
+
+
+def test_every_gpu_has_a_worker_of_its_own(joined):
+    """GPUs by name only: Ray hands them out wherever they are."""
+    assert joined.units(GPU) == 2
+    ends = time.monotonic() + 60
+    while len(found := {seen for _, seen in joined.map(gpu_of, [0.3] * 4, GPU)}) < 2:
+        assert time.monotonic() < ends
+    assert sorted(gpu for gpu, _ in found) == ["0", "1"], "one each, and the same one for the life of a worker"
 
 
 def test_a_node_that_goes_away_in_mid_run_costs_no_trial(cluster, joined, tmp_path):

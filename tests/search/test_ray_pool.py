@@ -78,7 +78,7 @@ def test_100_000_items_are_never_more_than_the_workers_in_flight():
 
 
 def test_a_task_that_kills_its_worker_twice_is_recorded_and_once_is_forgiven():
-    for times, expected in ((1, 2), (2, Failure("worker-lost", "its worker died; it was so 2 times"))):
+    for times, expected in ((1, 2), (2, Failure("worker-lost", "its worker died (2 times)"))):
         ray = FakeRay()
         assert run(ray, failing(RayActorError(DIED), times), [0, 1, 2]) == {0: 0, 1: expected, 2: 4}
         assert ray.started == 2 + times
@@ -103,7 +103,7 @@ def test_rays_memory_monitor_may_pick_the_wrong_one_once():
     error = OutOfMemoryError("Task was killed due to the node running low on memory.\nmore")
     assert run(FakeRay(), failing(error, 1), [0, 1]) == {0: 0, 1: 2}
     failure = run(FakeRay(), failing(error, 2), [0, 1])[1]
-    assert failure == Failure("oom", "Task was killed due to the node running low on memory.; it was so 2 times")
+    assert failure == Failure("oom", "Task was killed due to the node running low on memory. (2 times)")
 
 
 def test_the_kernels_killer_is_told_from_a_bug():

@@ -3,13 +3,21 @@
 import signal
 import threading
 import time
+from contextlib import closing
 from typing import ClassVar
 
 import pytest
 
 from mvsearch.errors import InputError
+from mvsearch.search.executor import InProcessExecutor, LazyExecutor
+from mvsearch.search.explore import Explorer
+from mvsearch.search.goals import Goals
 from mvsearch.search.ray import start
 from mvsearch.search.ray.start import join_ray, one_start_at_a_time, start_ray
+from mvsearch.search.store import Store
+from mvsearch.spec.budget import parse_budgets
+from mvsearch.spec.space_file import load_space
+from mvsearch.targets import get_target
 
 SLOW = "The current node timed out during startup."
 
@@ -115,3 +123,30 @@ def test_ray_does_not_keep_the_handler_of_sigterm():
     before = signal.getsignal(signal.SIGTERM)
     start_ray(Greedy(0), 1, {})
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_search_does_not_wait_for_ray(tmp_path):
+    """Generations are evaluated here until Ray is there, and by its workers from then on."""
+    may, used = threading.Event(), []
+
+    class Workers(InProcessExecutor):
+        def __init__(self):
+            may.wait(60)
+
+        def feed(self, task, source, resource=None, timeout_s=None):
+            used.append(True)
+            return super().feed(task, source)
+
+    space, target = load_space("mobilevit"), get_target("iphone12")
+    goals = Goals(parse_budgets(["9M-params"]), 0.8, 256)
+    with (
+        closing(LazyExecutor(Workers)) as workers,
+        closing(Store(tmp_path / "t.sqlite", space, 256)) as store,
+    ):
+        executors = [workers, InProcessExecutor()]
+        assert len(Explorer(space, goals, target, store, 0).run(60, executors)) == 60
+        assert not used
+        may.set()
+        assert workers.num_workers == 1, "waits until they are there"
+        assert len(Explorer(space, goals, target, store, 0).run(120, executors)) == 120
+        assert used

@@ -226,7 +226,7 @@ class Pool:
             work.waiting.append(index)
         else:
             del work.items[index]
-            yield index, Failure(failure.kind, f"{failure.message}; it was so {work.losses[index]} times")
+            yield index, Failure(failure.kind, f"{failure.message} ({work.losses[index]} times)")
 
     def _move(self, index: int, work: _Work) -> Iterator[tuple[int, Failure]]:
         """Hand a task out again whose node went away."""

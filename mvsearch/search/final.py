@@ -128,6 +128,7 @@ class FrontVerifier:
         asked: dict[str, Outcome | None] = {}
         repeats = Counter[str]()
         lost: list[MeasureFailure] = []
+        self._settle()  # A run that was killed may have written a record, and no more.
         while True:
             front_now = verified_so_far(trials, self.goals, self.store)
             converted = {t.number for t in to_convert(front_now.members, self.goals)} if self.convert else set()
@@ -234,7 +235,9 @@ class FrontVerifier:
         between = between_sessions(sessions)
         for arch_id, e in self.store.verified().items():
             if arch_id in sessions and not e.failure and e.measurements["latency"].kind == "measured":
-                self.store.set_verified(replace(with_records(e, sessions[arch_id], between), rung=e.rung))
+                settled = replace(with_records(e, sessions[arch_id], between), rung=e.rung)
+                if settled != e:
+                    self.store.set_verified(settled)
 
     def _repeat_notes(self, repeats: Counter[str], lost: Sequence[MeasureFailure]) -> tuple[str, ...]:
         sessions = self._sessions()

@@ -1,6 +1,7 @@
 """A phone without a phone: predicted as the iPhone 12 is, measured by arithmetic. Importable by workers."""
 
 import json
+import math
 import random
 import tempfile
 import time
@@ -26,6 +27,7 @@ class FakePhone:
     factor: measured over predicted, but for a share of up to `noise` that depends on the network.
     faults: kind of the `MeasureError` by `arch_id`; `*` for every network.
     seconds: that a measurement takes.
+    between: standard deviation, in logs, of a session's own factor, the same every time that the n-th of a network is taken.
     measured: networks in the order in which they were measured in this process.
     """
 
@@ -34,6 +36,7 @@ class FakePhone:
     noise: float = 0.1
     faults: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    between: float = 0.0
     measured: list = field(default_factory=list)
     spec = replace(IPHONE12.spec, name="fakephone", device="a fake phone", protocol="arithmetic")
     name = resource = "fakephone"
@@ -61,8 +64,10 @@ class FakePhone:
         kind = self.faults.get(artifact.spec.arch_id) or self.faults.get("*")
         if kind:
             raise MeasureError(kind, f"the fake phone is {kind}", "it is meant to be")
+        session = self.measured.count(artifact.spec.arch_id)
         self.measured.append(artifact.spec.arch_id)
-        return record(artifact, self.truth(artifact.spec, artifact.resolution))
+        factor = math.exp(random.Random(f"{artifact.spec.arch_id} {session}").gauss(0, self.between))
+        return record(artifact, self.truth(artifact.spec, artifact.resolution) * factor)
 
 
 def record(artifact, ms):

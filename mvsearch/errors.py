@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 MeasureFault = Literal["unplugged", "locked", "hot", "low-power", "load", "timeout", "unsteady", "unavailable", "tool"]
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """A text without what steers a terminal, turns its direction, or cannot be written as UTF-8; lines and tabs stay."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class MvsearchError(Exception):
@@ -18,9 +25,10 @@ class MvsearchError(Exception):
     exit_code = 2
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        # What is wrong may be a stranger's text, and this goes to a terminal.
+        self.message = printable(message)
+        self.hint = printable(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -18,12 +17,6 @@ from mvsearch.errors import InputError
 
 MAX_JSON_BYTES = 16 * 2**20
 """Of a JSON file; ours have some kB."""
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    """A text without what steers a terminal, turns its direction, or cannot be written as UTF-8; lines and tabs stay."""
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def kind_of(path: Path) -> Literal["file", "folder", "other", ""]:

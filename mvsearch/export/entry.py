@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvsearch.errors import InputError, SpecError
-from mvsearch.export.weights import check_tensors, read_weights
+from mvsearch.export.weights import check_size, check_tensors, read_weights
+from mvsearch.files import parse_json, read_bytes
 from mvsearch.spec.arch import ArchSpec, from_json
+from mvsearch.spec.plain import shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,8 +34,10 @@ def load(folder: str | Path) -> nn.Module:
     folder = Path(folder)
     config = read_config(folder)
     spec = spec_of(folder, config)
+    tensors = read_weights(folder / WEIGHTS, spec.arch_id, config["weights"].get("sha256"))
+    # Before anything as large as the network claims to be is made.
+    check_size(folder / WEIGHTS, spec, tensors)
     model = build(spec)
-    tensors = read_weights(folder / WEIGHTS, spec.arch_id, config.get("weights", {}).get("sha256"))
     check_tensors(folder / WEIGHTS, model.state_dict(), tensors)
     model.load_state_dict(tensors, strict=True)
     return model.eval()
@@ -56,7 +59,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     if schema != SCHEMA_VERSION:
         newer = isinstance(schema, int) and schema > SCHEMA_VERSION
         raise InputError(
-            f"`{folder}` is an entry of schema `{schema}`",
+            f"`{folder}` is an entry of schema `{shown(schema)}`",
             f"this version reads schema {SCHEMA_VERSION}" + (": update mvsearch" if newer else ""),
         )
     _require_sections(folder / CONFIG, config, ("input", "classes", "weights"))
@@ -94,8 +97,8 @@ def spec_of(folder: Path, config: dict[str, Any]) -> ArchSpec:
 def read_json(path: Path) -> Any:
     """A JSON file of an entry, or `InputError` with what is wrong with it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_bytes(path))
     except FileNotFoundError as error:
         raise InputError(f"`{path}` is missing", "the folder of a library entry, e.g. `reports/NAME/winner`") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:
         raise InputError(f"`{path}` cannot be read as JSON: {error}", "copy the entry anew, or write it anew") from error

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvsearch.costs import count
 from mvsearch.errors import ExportError, InputError
+from mvsearch.files import kind_of
 from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.published import DEFAULT_RESOLUTION
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -59,7 +62,7 @@ def read_weights(path: Path, arch_id: str, digest: str | None) -> dict[str, Tens
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
+    if kind_of(path) != "file":
         raise InputError(f"`{path}` is missing", "an entry needs its weights; copy the whole folder")
     try:
         with safe_open(path, framework="pt") as file:
@@ -77,6 +80,19 @@ def read_weights(path: Path, arch_id: str, digest: str | None) -> dict[str, Tens
             f"`{path}` is not the file that the entry was written with", "its SHA-256 is not the one in the configuration"
         )
     return tensors
+
+
+def check_size(path: Path, spec: ArchSpec, found: Mapping[str, Tensor]) -> None:
+    """See that there are as many weights as the network has parameters.
+
+    A configuration may describe a network that fits into no memory; what lies beside it has been read, and is not so large.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    expected, have = count(spec, DEFAULT_RESOLUTION).params, sum(t.numel() for t in found.values())
+    if have < expected:
+        raise InputError(f"`{path.name}` does not fit the network", f"{have:,} weights, and the network has {expected:,}")
 
 
 def check_tensors(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

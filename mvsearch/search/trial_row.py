@@ -8,7 +8,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from mvsearch.files import parse_json, printable
+from mvsearch.errors import printable
+from mvsearch.files import parse_json
 from mvsearch.spec.plain import read_plain, read_value
 from mvsearch.spec.record import Evaluation, Failure, Measurement, Trial
 from mvsearch.spec.space import SearchSpace, Value

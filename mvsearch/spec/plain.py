@@ -8,7 +8,7 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from mvsearch.files import printable
+from mvsearch.errors import printable
 
 T = TypeVar("T")
 MAX_INT = 2**63 - 1

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from mvsearch.errors import InputError, SpaceError, SpecError
-from mvsearch.files import kind_of, printable, read_bytes
+from mvsearch.errors import InputError, SpaceError, SpecError, printable
+from mvsearch.files import kind_of, read_bytes
 from mvsearch.spec.plain import MAX_INT, shown
 from mvsearch.spec.space import DIMENSION_TYPES, OPTIONAL, Dimension, SearchSpace, Value, check_value, parse_block
 

@@ -28,7 +28,7 @@ HEAVY = {
     "safetensors",
 }
 # The one module (or the one package of torch code) that may import a heavy library when it is itself imported.
-AT_THE_TOP = {"models": {"torch"}, "accuracy/training": {"torch"}, "search/study.py": {"optuna"}}
+AT_THE_TOP = {"models": {"torch"}, "accuracy/training": {"torch"}, "search/study": {"optuna"}}
 
 
 def modules():

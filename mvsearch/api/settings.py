@@ -56,7 +56,7 @@ def settings_of(
 def check_possible(settings: RunSettings, space: SearchSpace) -> None:
     """Refuse a counted budget that no candidate keeps, before anything is written."""
     from mvsearch.costs import count
-    from mvsearch.search.evolution import nearest_to_budget
+    from mvsearch.search.breeding import nearest_to_budget
     from mvsearch.search.goals import Goals
 
     excess = Goals(settings.budgets, settings.confidence, settings.resolution).excess

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from mvsearch.search.estimate import EstimateTask, estimate_many
-from mvsearch.search.evolution import GENERATION_SIZE, Proposal
+from mvsearch.search.belief import Belief
+from mvsearch.search.estimate import EstimateTask, estimate, estimate_many
 from mvsearch.search.executor import Executor
 from mvsearch.search.goals import Goals
 from mvsearch.search.pareto import Pair, front, hypervolume
 from mvsearch.search.store import Store
-from mvsearch.search.study import SearchStudy, SpaceExhaustedError
+from mvsearch.search.study import Asked, SearchStudy, SpaceExhaustedError
+from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Evaluation, Failure, Trial
 from mvsearch.spec.space import SearchSpace
 from mvsearch.targets import Target
@@ -56,7 +57,10 @@ class Explorer:
         store: where finished trials are written.
         seed: of the sampler.
         listener: hears of the progress.
+        sampler: what proposes, one of `study.SAMPLERS`.
+        screened: whether what one of Optuna's samplers proposes has to pass our screen.
         first_front_after: number of trials after which the front is shown for the first time.
+        ended: why the search ended before all trials were made, in a sentence; empty if it did not.
     """
 
     space: SearchSpace
@@ -65,7 +69,10 @@ class Explorer:
     store: Store
     seed: int
     listener: Listener = field(default_factory=Silent)
+    sampler: str = "default"
+    screened: bool = True
     first_front_after: int = 300
+    ended: str = ""
 
     def run(self, trials: int, executors: Sequence[Executor], time_limit: float | None = None) -> list[Trial]:
         """Evaluate up to `trials` distinct in-budget candidates, those of a resumed run counted in.
@@ -80,17 +87,21 @@ class Explorer:
         """
         finished = self.store.trials()
         entries = [(t, *self._told(t)) for t in finished]
-        study = SearchStudy(self.space, self.goals.excess, self.seed, entries)
+        study = SearchStudy(self.space, self.goals.excess, self._beliefs, self.sampler, self.screened, self.seed, entries)
         start, before = time.monotonic(), len(finished)
         best = _Best(self.goals)
         for t in finished:
             best.add(t)
         while len(finished) < trials and (time_limit is None or time.monotonic() - start < time_limit):
-            batch = self._ask(study, len(finished), trials)
-            if not batch:
+            try:
+                batch = study.ask(trials - len(finished))
+            except SpaceExhaustedError:
+                self.ended = f"ended after {len(finished):,} trials: nothing was found any more that would add to the front"
                 break
+            rejected = batch.screened
+            self.store.set_generation(batch.number, rejected.proposed, rejected.over_budget, rejected.duplicates)
             executor = next((e for e in executors if getattr(e, "ready", True)), executors[-1])
-            for trial in self._evaluate(batch, executor):
+            for trial in self._evaluate(batch.asked, executor):
                 self.store.add(trial)
                 study.tell(trial.number, *self._told(trial))
                 finished.append(trial)
@@ -105,40 +116,34 @@ class Explorer:
         """The non-dominated feasible trials that are worth having, fastest first."""
         return front_of(trials, self.goals)
 
-    def _ask(self, study: SearchStudy, number: int, trials: int) -> list[tuple[int, Proposal]]:
-        """The rest of the current generation."""
-        index = number // GENERATION_SIZE
-        generation = study.sampler.generation(study.study, index)
-        self.store.set_generation(index, generation.proposed, generation.over_budget, generation.duplicates)
-        batch: list[tuple[int, Proposal]] = []
-        while number + len(batch) < min(trials, (index + 1) * GENERATION_SIZE):
-            try:
-                batch.append(study.ask())
-            except SpaceExhaustedError:
-                break
-        return batch
+    def _beliefs(self, specs: Sequence[ArchSpec]) -> list[Belief | None]:
+        """What an evaluation will say, as far as that is known beforehand; None where the estimate fails."""
+        evaluations = [estimate(spec, self.goals.resolution, self.target, self.goals.estimator) for spec in specs]
+        return [None if e.failure else Belief(self.goals.objectives(e), self.goals.constraint(e)) for e in evaluations]
 
-    def _evaluate(self, batch: Sequence[tuple[int, Proposal]], executor: Executor) -> list[Trial]:
+    def _evaluate(self, batch: Sequence[Asked], executor: Executor) -> list[Trial]:
         """Evaluations of a batch, in the order of the trials."""
         size = -(-len(batch) // (2 * executor.num_workers)) if executor.num_workers > 1 else 1
         chunks = [batch[i : i + size] for i in range(0, len(batch), size)]
         goals = self.goals
-        tasks = [EstimateTask(tuple(p.spec for _, p in c), goals.resolution, self.target, goals.estimator) for c in chunks]
+        tasks = [
+            EstimateTask(tuple(a.proposal.spec for a in c), goals.resolution, self.target, goals.estimator) for c in chunks
+        ]
         trials: list[Trial] = []
         for index, result in executor.map(estimate_many, tasks):
             evaluations = result
             if isinstance(result, Failure):
-                evaluations = [Evaluation(p.spec, self.goals.resolution, {}, failure=result) for _, p in chunks[index]]
-            for (number, proposal), evaluation in zip(chunks[index], evaluations, strict=True):  # type: ignore[arg-type]
+                evaluations = [Evaluation(a.proposal.spec, self.goals.resolution, {}, failure=result) for a in chunks[index]]
+            for asked, evaluation in zip(chunks[index], evaluations, strict=True):  # type: ignore[arg-type]
                 feasible = evaluation.failure is None and self.goals.violation(evaluation) <= 0
-                trials.append(Trial(number, proposal.point, evaluation, feasible, proposal.origin))
+                p = asked.proposal
+                trials.append(Trial(asked.number, p.point, evaluation, feasible, p.origin, asked.generation))
         return sorted(trials, key=lambda t: t.number)
 
     def _told(self, trial: Trial) -> tuple[Pair | None, float]:
         if trial.evaluation.failure:
             return None, 0.0
-        e = trial.evaluation
-        return self.goals.objectives(e), self.goals.violation(e) + self.goals.shortfall(e)
+        return self.goals.objectives(trial.evaluation), self.goals.constraint(trial.evaluation)
 
 
 def front_of(trials: Sequence[Trial], goals: Goals) -> list[Trial]:

@@ -62,6 +62,12 @@ class Goals:
         """Points of top-1 by which a candidate stays below the floor; 0 if it does not."""
         return max(0.0, self.floor - self.lower_top1(evaluation))
 
+    def constraint(self, evaluation: Evaluation) -> float:
+        """At most 0 where a latency budget is met at the stated confidence and the floor is reached; -inf without either."""
+        latency = evaluation.measurements["latency"].quantile(self.confidence)
+        misses = [math.log(latency / b.limit) for b in self.budgets if not b.is_counted]
+        return max([self.floor - self.lower_top1(evaluation), *misses])
+
     def probability_in_budget(self, evaluation: Evaluation) -> float:
         """Probability that the latency budget is met; 1 without one."""
         limits = [b.limit for b in self.budgets if not b.is_counted]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from mvsearch.errors import InputError
 from mvsearch.search.belief import Belief
 from mvsearch.search.bench.problems import Problem
-from mvsearch.search.bench.screen import PATIENCE, Reason
+from mvsearch.search.screen import PATIENCE, Reason
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.space import Point
 

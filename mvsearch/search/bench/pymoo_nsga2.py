@@ -6,7 +6,7 @@ from typing import Any
 
 from mvsearch.errors import InputError
 from mvsearch.search.bench.problems import Problem
-from mvsearch.search.bench.screen import Reason
+from mvsearch.search.screen import Reason
 from mvsearch.spec.space import Point
 
 POPULATION = 50

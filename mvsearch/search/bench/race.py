@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from mvsearch.search.belief import Belief
 from mvsearch.search.bench.contenders import Variant, make, patience_of
 from mvsearch.search.bench.problems import Problem
-from mvsearch.search.bench.screen import Screen
 from mvsearch.search.bench.volume import front, gains, hypervolume
+from mvsearch.search.screen import Screen
 from mvsearch.spec.arch import ArchSpec
 
 STEP = 10

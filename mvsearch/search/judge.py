@@ -1,0 +1,157 @@
+"""What candidates promise: beliefs, corrected by what was observed, and the gain in hypervolume to expect of them."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mvsearch.search.belief import Belief
+from mvsearch.search.correction import Correction, Law
+from mvsearch.search.encoding import Array, Encoder
+from mvsearch.search.improvement import Losses, Region, region_of
+from mvsearch.search.knowledge import Known, losses_of
+from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.space import Value
+
+MARGIN = 0.1
+"""Of the front's extent, by which the point that volumes are measured from lies beyond its worst values."""
+NUM_DRAWS = 16
+"""Of what a candidate may turn out to be (antithetic normal, fixed seed)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network that is new and keeps the counted budgets.
+
+    Attributes:
+        point, spec: what it is.
+        origin: how it came about.
+        belief: what is expected of it, as losses; None without beliefs.
+        excess: over the counted budgets, at most 0.
+    """
+
+    point: dict[str, Value]
+    spec: ArchSpec
+    origin: str
+    belief: Belief | None = None
+    excess: float = -math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A candidate and what it promises.
+
+    Attributes:
+        candidate: which.
+        mean: expected losses, (objectives,).
+        constraint: expected, at most 0 where budgets are kept; -inf without any.
+        outcomes: what it may turn out to be, (draws, objectives).
+        probability: of keeping the budgets.
+        gain: in hypervolume, expected; without a front the less it misses the budgets, the larger.
+    """
+
+    candidate: Candidate
+    mean: Losses
+    constraint: float
+    outcomes: Losses
+    probability: float
+    gain: float
+
+
+class Judge:
+    """Judges the candidates of one generation.
+
+    Args:
+        encoder: of points.
+        observed: trials to learn from, with what was believed of them.
+        front: of all trials that keep the budgets; may be empty.
+    """
+
+    def __init__(self, encoder: Encoder, observed: Sequence[tuple[Known, Belief | None]], front: Sequence[Known]) -> None:
+        self._encoder = encoder
+        known = [(t, b) for t, b in observed if t.losses is not None]
+        features = encoder.encode([t.point for t, _ in known])
+        losses, beliefs = losses_of(t for t, _ in known), [b for _, b in known]
+        self._corrections = [
+            Correction(features, _values(beliefs, k), losses[:, k]) for k in range(losses.shape[1] if len(known) else 0)
+        ]
+        constraints = np.array([t.constraint for t, _ in known])
+        bounded = bool(len(known)) and bool(np.isfinite(constraints).all())
+        self._constraint = Correction(features, _constraints(beliefs), constraints) if bounded else None
+        self.region = _region(losses_of(front)) if front else None
+        self._draws = np.zeros((1, losses.shape[1] if len(known) else 0))
+        if not all(c.exact for c in self._corrections):
+            half = np.random.default_rng(0).standard_normal((NUM_DRAWS // 2, losses.shape[1]))
+            self._draws = np.concatenate([half, -half])
+
+    @property
+    def ready(self) -> bool:
+        """Whether any trial came to an end; without one there is nothing to judge by."""
+        return bool(self._corrections)
+
+    def judge(self, candidates: Sequence[Candidate]) -> list[Judged]:
+        """One by one, in order."""
+        if not candidates:
+            return []
+        features = self._encoder.encode([c.point for c in candidates])
+        beliefs = [c.belief for c in candidates]
+        laws = [c.law(features, _values(beliefs, k)) for k, c in enumerate(self._corrections)]
+        mean, sd = np.stack([law.mean for law in laws], axis=-1), np.stack([law.sd for law in laws], axis=-1)
+        outcomes = mean[:, None, :] + sd[:, None, :] * self._draws
+        constraint, probability = np.full(len(candidates), -math.inf), np.ones(len(candidates))
+        if self._constraint:
+            law = self._constraint.law(features, _constraints(beliefs))
+            constraint, probability = law.mean, _probability_kept(law)
+        gains = probability * self.region.gain(outcomes).mean(axis=1) if self.region else -constraint
+        return [
+            Judged(c, mean[i], float(constraint[i]), outcomes[i], float(probability[i]), float(gains[i]))
+            for i, c in enumerate(candidates)
+        ]
+
+    def choose(self, pool: Sequence[Judged], size: int) -> list[Candidate]:
+        """One after the other, the largest expected gain given those that were chosen before; none without any gain."""
+        if self.region is None:
+            return [j.candidate for j in sorted(pool, key=lambda j: -j.gain)[:size]]
+        chosen: list[Candidate] = []
+        heap = [(-j.gain, i) for i, j in enumerate(pool)]
+        heapq.heapify(heap)
+        while heap and len(chosen) < size:
+            _, i = heapq.heappop(heap)
+            j = pool[i]
+            # Gains only shrink as others are taken: whoever stays first with its new gain is the best.
+            gain = j.probability * float(self.region.gain(j.outcomes).mean())
+            if gain <= 0:
+                continue
+            if heap and gain < -heap[0][0]:
+                heapq.heappush(heap, (-gain, i))
+                continue
+            chosen.append(j.candidate)
+            self.region.take(j.mean)
+        return chosen
+
+
+def _region(front: Losses) -> Region:
+    nadir, ideal = front.max(axis=0), front.min(axis=0)
+    margin = MARGIN * np.maximum(nadir - ideal, 1e-6 * np.maximum(1.0, np.abs(nadir)))
+    return region_of(front, nadir + margin, ideal - margin)
+
+
+def _values(beliefs: Iterable[Belief | None], k: int) -> Array:
+    """Believed losses of one objective; 0 without beliefs."""
+    return np.array([b.values[k] if b else 0.0 for b in beliefs])
+
+
+def _constraints(beliefs: Iterable[Belief | None]) -> Array:
+    """Believed constraints; 0 where there is no belief about them."""
+    return np.array([b.constraint if b and math.isfinite(b.constraint) else 0.0 for b in beliefs])
+
+
+def _probability_kept(law: Law) -> Array:
+    from scipy.special import ndtr
+
+    certain = law.sd <= 0
+    return np.where(certain, (law.mean <= 0).astype(float), ndtr(-law.mean / np.where(certain, 1.0, law.sd)))

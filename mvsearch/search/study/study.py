@@ -1,0 +1,229 @@
+"""The study behind a run: ask and tell, whichever sampler proposes; rebuilt from the store when a run is resumed."""
+
+from __future__ import annotations
+
+import math
+import random
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler, NSGAIIISampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from mvsearch.search.belief import Excess, Prior
+from mvsearch.search.breeding import Breeder
+from mvsearch.search.proposer import Generation, Proposal
+from mvsearch.search.screen import Screen
+from mvsearch.search.study.sampler import ARCH_ID, GENERATION, FrontSampler, SpaceExhaustedError, distributions
+from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.record import Trial
+from mvsearch.spec.space import SearchSpace
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+CONSTRAINT = "budgets_and_floor"
+DEFAULT = "default"
+MAX_ATTEMPTS = 60
+"""Proposals of one of Optuna's samplers that are rejected for one that is evaluated."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """One of Optuna's samplers.
+
+    Attributes:
+        make: from a seed.
+        batch: candidates that it is asked for before it is told of any.
+        generation: system attribute that tells to which of its generations a trial belongs; empty if it has none.
+    """
+
+    make: Callable[[int], BaseSampler]
+    batch: int
+    generation: str = ""
+
+
+_ENGINES = {
+    "tpe": _Engine(lambda seed: TPESampler(seed=seed), 10),
+    "nsga2": _Engine(lambda seed: NSGAIISampler(seed=seed), 50, "NSGAIISampler:generation"),
+    "nsga3": _Engine(lambda seed: NSGAIIISampler(seed=seed), 50, "NSGAIIISampler:generation"),
+    "random": _Engine(lambda seed: RandomSampler(seed=seed), 50),
+}
+SAMPLERS = (DEFAULT, *_ENGINES)
+"""Names of what may propose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A trial that is to be evaluated.
+
+    Attributes:
+        number: of the trial.
+        proposal: its candidate.
+        generation: that it belongs to.
+    """
+
+    number: int
+    proposal: Proposal
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Candidates to be evaluated before the study is asked again.
+
+    Attributes:
+        number: of the batch, ascending; the same if it is asked for again after a resume, with the default sampler.
+        screened: what was rejected on the way.
+        asked: one by one.
+    """
+
+    number: int
+    screened: Generation
+    asked: tuple[Asked, ...]
+
+
+Finished = tuple[Trial, tuple[float, float] | None, float]
+"""A finished trial, its objectives (None if it failed) and its constraint."""
+
+
+class SearchStudy:
+    """Ask and tell over an in-memory Optuna study; the store holds the truth.
+
+    Args:
+        space: the search space.
+        excess: by how much a network exceeds the counted budgets.
+        prior: beliefs about candidates.
+        sampler: one of `SAMPLERS`.
+        screened: whether what one of Optuna's samplers proposes has to pass our screen; the default has its own.
+        seed: of the sampler.
+        finished: trials of a run that is resumed, in order.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        excess: Excess,
+        prior: Prior,
+        sampler: str = DEFAULT,
+        screened: bool = True,
+        seed: int = 0,
+        finished: Sequence[Finished] = (),
+    ) -> None:
+        self._space, self._excess, self._prior = space, excess, prior
+        self._screened, self._seed = screened, seed
+        self._engine = _ENGINES.get(sampler)
+        self._front_sampler = FrontSampler(space, excess=excess, prior=prior, seed=seed)
+        self._distributions = distributions(space)
+        self._screen = Screen(("maximize", "minimize"))
+        self._asked: dict[int, optuna.Trial] = {}
+        self._number = 0
+        self.study = optuna.create_study(
+            directions=[StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE],  # Lower bound of top-1, latency.
+            sampler=self._front_sampler,
+        )
+        self.study.add_trials([self._frozen(*entry) for entry in finished])
+        for trial, objectives, constraint in finished:
+            self._number = trial.number + 1
+            if self._engine:
+                self._screen.add(
+                    trial.evaluation.spec, objectives or (-math.inf, math.inf), constraint <= 0 and bool(objectives)
+                )
+
+    def ask(self, limit: int) -> Batch:
+        """Candidates up to the end of the current generation, at most `limit` of them.
+
+        Raises:
+            SpaceExhaustedError: there is none.
+        """
+        batch = self._ask_engine(self._engine, limit) if self._engine else self._ask_default(limit)
+        if not batch.asked:
+            raise SpaceExhaustedError
+        return batch
+
+    def tell(self, number: int, objectives: tuple[float, float] | None, constraint: float) -> None:
+        """Report a trial: its objectives (None if it failed), and its constraint, at most 0 where budgets are kept."""
+        trial = self._asked.pop(number)
+        if self._engine:
+            self._note(self._space.decode(trial.params), objectives, constraint)
+        if objectives is None:
+            self.study.tell(trial, state=TrialState.FAIL)
+            return
+        if math.isfinite(constraint):
+            trial.set_constraint(CONSTRAINT, constraint)
+        self.study.tell(trial, objectives)
+
+    def _note(self, spec: ArchSpec, objectives: tuple[float, float] | None, constraint: float) -> None:
+        self._screen.add(spec, objectives or (-math.inf, math.inf), objectives is not None and constraint <= 0)
+
+    def _ask_default(self, limit: int) -> Batch:
+        number, generation, left = self._front_sampler.upcoming(self.study)
+        return Batch(
+            number, generation, tuple(self._take(self.study.ask(self._distributions), p, number) for p in left[:limit])
+        )
+
+    def _ask_engine(self, engine: _Engine, limit: int) -> Batch:
+        """One of Optuna's samplers; made anew for each batch, with a seed that a resumed run has again."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna calls some of them experimental.
+            self.study.sampler = engine.make(random.Random(f"{self._seed}/{self._number}").randrange(2**31))
+        seeds = self._seeds() if self._number == 0 and self._screened else []
+        origin, start = "seed" if seeds else "sampled", self._number
+        asked: list[Asked] = []
+        drawn = over = duplicates = 0
+        taken: set[str] = set()
+        wanted = min(limit, max(engine.batch, len(seeds)))
+        while len(asked) < wanted and drawn < MAX_ATTEMPTS * wanted:
+            if seeds:
+                self.study.enqueue_trial(seeds.pop(0))
+            trial = self.study.ask(self._distributions)
+            spec = self._space.decode(trial.params)
+            drawn += 1
+            excess = self._excess(spec)
+            reason = self._screen.reason(spec, excess, self._prior([spec])[0]) if self._screened else None
+            if spec.arch_id in taken or self._screen.knows(spec) or reason == "duplicate":
+                duplicates += 1
+            elif reason is None:
+                taken.add(spec.arch_id)
+                own = int(self.study.get_trials(deepcopy=False)[-1].system_attrs.get(engine.generation, 0))
+                asked.append(self._take(trial, Proposal(dict(trial.params), spec, origin), own))
+                continue
+            over += reason == "over-budget"
+            self._reject(trial, excess)
+        return Batch(start, Generation((), drawn, over, duplicates), tuple(asked))
+
+    def _seeds(self) -> list[dict[str, Any]]:
+        """Where a screened search starts: hardly a random network keeps a tight budget."""
+        breeder = Breeder(self._space, self._excess, random.Random(self._seed))
+        points = {self._space.decode(p).arch_id: p for p, _ in breeder.seeds()}
+        return [dict(p) for p in points.values()]
+
+    def _reject(self, trial: optuna.Trial, excess: float) -> None:
+        """Told as missing a budget by so much where that is so, which leads the sampler back; else as failed."""
+        if excess > 0:
+            trial.set_constraint(CONSTRAINT, excess)
+            self.study.tell(trial, (0.0, 1e6))
+        else:
+            self.study.tell(trial, state=TrialState.FAIL)
+
+    def _take(self, trial: optuna.Trial, proposal: Proposal, generation: int) -> Asked:
+        trial.set_user_attr(ARCH_ID, proposal.spec.arch_id)
+        self._asked[self._number] = trial
+        self._number += 1
+        return Asked(self._number - 1, proposal, generation)
+
+    def _frozen(self, trial: Trial, objectives: tuple[float, float] | None, constraint: float) -> FrozenTrial:
+        generation = self._engine.generation if self._engine else GENERATION
+        shared: dict[str, Any] = {
+            "params": dict(trial.point),
+            "distributions": self._distributions,
+            "user_attrs": {ARCH_ID: trial.evaluation.arch_id},
+            "system_attrs": {generation: trial.generation} if generation else {},
+        }
+        if objectives is None:
+            return create_trial(state=TrialState.FAIL, **shared)
+        constraints = {CONSTRAINT: constraint} if math.isfinite(constraint) else {}
+        return create_trial(state=TrialState.COMPLETE, values=list(objectives), constraints=constraints, **shared)

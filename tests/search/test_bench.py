@@ -19,9 +19,9 @@ from mvsearch.search.bench.problems import PROBLEMS, Problem, nadir, problem_of
 from mvsearch.search.bench.race import Ledger, Row, race
 from mvsearch.search.bench.reference import load_reference, merge
 from mvsearch.search.bench.results import Results, race_of
-from mvsearch.search.bench.screen import Screen
 from mvsearch.search.bench.summary import leads, marks_up_to, row_at
 from mvsearch.search.bench.volume import front, gains, hypervolume
+from mvsearch.search.screen import Screen
 from mvsearch.spec.published import published_networks
 from mvsearch.spec.space_file import load_space
 

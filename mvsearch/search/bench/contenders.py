@@ -81,7 +81,12 @@ class OptunaContender:
 
     def ask(self) -> Point:
         """See `Contender.ask`."""
-        self._trial = self._study.ask(self._distributions)
+        from mvsearch.search.study import SpaceExhaustedError
+
+        try:
+            self._trial = self._study.ask(self._distributions)
+        except SpaceExhaustedError:
+            raise StopIteration from None
         return dict(self._trial.params)
 
     def tell(self, values: tuple[float, ...], constraint: float) -> None:

@@ -134,6 +134,7 @@ class RunFolder:
         """
         import filelock
 
+        self.check_plain()
         lock = filelock.FileLock(self.path / LOCK_FILE)
         try:
             return lock.acquire(timeout=0)

@@ -50,6 +50,8 @@ class Store:
         self._path = path
         self._space = space
         self._resolution = resolution
+        wal = path.with_name(f"{path.name}-wal")
+        emptied = path.exists() and not path.stat().st_size and not wal.exists()
         self._synced, self._waits = -SYNC_S, True  # SQLite waits for the disk unless told otherwise.
         with self._explained():
             self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
@@ -61,6 +63,8 @@ class Store:
                 # A write-ahead log survives a killed process; each trial is one transaction.
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self.notes = prepare_tables(self._db, path)
+                if emptied:
+                    self.notes = (*self.notes, f"`{path}` was empty: the search begins anew")
                 self._provenance = self._known_provenance()
         except BaseException:
             self._db.close()

@@ -255,7 +255,7 @@ def a_worker_of(pid):
                 return True
         return False
 
-    workers = [p for p, name in names.items() if name.startswith("ray::_Worker") and is_below(p)]
+    workers = [p for p, name in names.items() if name.startswith("ray::Worker") and is_below(p)]
     assert workers
     return max(workers, key=lambda p: ".call" in names[p])
 

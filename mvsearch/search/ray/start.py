@@ -25,7 +25,7 @@ from mvsearch.errors import InputError
 ATTEMPTS = 3
 PAUSE_S = 2.0
 """Before the second attempt; twice as long before the third."""
-TURN_S = 180.0
+TURN_S = 60.0
 """At most so long for another start on this machine; then both go on at once."""
 OBJECT_STORE_BYTES = 100 * 2**20
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")

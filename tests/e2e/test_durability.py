@@ -25,19 +25,21 @@ PROCESSES.set_forkserver_preload(["tests.durability_driver"])
 
 
 def log_of(folder):
+    if not (folder / "log").exists():
+        return []
     return [line.split(" ") for line in (folder / "log").read_text().splitlines()]
 
 
-def kill_at_random(folder, trials, seed, rng, longest):
-    """Run the search for a while and kill it; whether it was alive until then."""
+def kill_at_random(folder, trials, seed, rng, steps):
+    """Run the search until it has done up to so many steps more, and kill it; whether it was alive until then."""
     folder.mkdir(exist_ok=True)
-    log = folder / "log"
-    before = log.stat().st_size if log.exists() else 0
+    end = len(log_of(folder)) + rng.randint(1, steps)
     process = PROCESSES.Process(target=durability_driver.search, args=(str(folder), trials, seed))
     process.start()
-    while process.is_alive() and not (log.exists() and log.stat().st_size > before):
-        time.sleep(0.001)
-    time.sleep(rng.uniform(0, longest))
+    while process.is_alive() and len(log_of(folder)) < end:
+        time.sleep(0.0005)
+    # Not always just after a line of the log.
+    time.sleep(rng.choice((0.0, rng.uniform(0, 0.05))))
     process.kill()
     process.join()
     return process.exitcode == -signal.SIGKILL
@@ -51,13 +53,16 @@ def run_to_the_end(folder, trials, seed):
     assert process.exitcode == 0
 
 
-def check_kills(tmp_path, kills, trials, seed, longest):
+def check_kills(tmp_path, kills, trials, seed):
     """Kill a search so many times, let it end, and compare it with one that was left alone."""
     rng = random.Random(seed)
+    # A trial is two steps, its evaluation and its being written; the last kill comes before the end.
+    steps = 3 * trials // kills
     folder = tmp_path / "killed"
-    killed = sum(kill_at_random(folder, trials, seed, rng, longest) for _ in range(kills))
+    killed = sum(kill_at_random(folder, trials, seed, rng, steps) for _ in range(kills))
     assert killed >= 0.8 * kills, "the searches ended before they were killed: nothing was tried"
     at_the_last_kill = len(durability_driver.trials_in(folder))
+    assert at_the_last_kill > 0
     run_to_the_end(folder, trials, seed)
     run_to_the_end(tmp_path / "alone", trials, seed)
 
@@ -85,17 +90,15 @@ def check_kills(tmp_path, kills, trials, seed, longest):
         replace(t, evaluation=replace(t.evaluation, seconds=0.0)) for t in wanted
     ]
     assert durability_driver.front_in(folder) == durability_driver.front_in(tmp_path / "alone")
-    return at_the_last_kill
 
 
 def test_a_search_that_is_killed_loses_nothing_and_repeats_nothing(tmp_path):
-    check_kills(tmp_path, kills=5, trials=200, seed=0, longest=0.4)
+    check_kills(tmp_path, kills=5, trials=120, seed=0)
 
 
 @pytest.mark.full
 def test_a_search_that_is_killed_thirty_times(tmp_path):
-    reached = check_kills(tmp_path, kills=30, trials=1000, seed=1, longest=1.0)
-    assert reached > 0
+    check_kills(tmp_path, kills=30, trials=1000, seed=1)
 
 
 @pytest.fixture

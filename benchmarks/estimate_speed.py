@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from mvsearch.accuracy import estimate_top1
 from mvsearch.costs import count
-from mvsearch.search.evolution import GENERATION_SIZE
+from mvsearch.search.proposer import GENERATION_SIZE
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.space_file import load_space
 

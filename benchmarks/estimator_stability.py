@@ -11,6 +11,7 @@ front was chosen by; long fronts are thinned evenly to 40 members, as a run's is
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -33,11 +34,13 @@ from mvsearch.accuracy.stability import (
     stability,
     winner,
 )
-from mvsearch.search.evolution import GENERATION_SIZE, Known, next_generation
+from mvsearch.search.belief import Belief
 from mvsearch.search.final import MAX_MEMBERS, verified_so_far
 from mvsearch.search.folder import RunFolder
 from mvsearch.search.goals import Goals
+from mvsearch.search.knowledge import Knowledge, Known
 from mvsearch.search.pareto import front, spread
+from mvsearch.search.proposer import Proposer
 from mvsearch.search.store import Store
 from mvsearch.search.view import goals_of, published_points
 from mvsearch.spec.arch import ArchSpec
@@ -93,17 +96,26 @@ def rivals_of(members: Sequence[Candidate], candidates: Sequence[Candidate]) -> 
 
 
 def search_plain(space: SearchSpace, goals: Goals, target: Target, seed: int, trials: int, floor: float) -> list[Candidate]:
-    """The default search with another objective."""
-    known: list[Known] = []
+    """The default search with another objective: fewer trials where nothing else promises to add to the front."""
+
+    def believed(specs: Sequence[ArchSpec]) -> list[Belief]:
+        beliefs = []
+        for spec in specs:
+            latency, gain = target.predict(spec, goals.resolution), plain_top1(spec, goals.resolution)
+            misses = [math.log(latency.quantile(goals.confidence) / b.limit) for b in goals.budgets if not b.is_counted]
+            beliefs.append(Belief((-gain, latency.value), max([floor - gain, *misses])))
+        return beliefs
+
+    proposer, knowledge = Proposer(space, goals.excess, believed, seed), Knowledge()
     found: list[Candidate] = []
-    for number in range(-(-trials // GENERATION_SIZE)):
-        for p in next_generation(space, goals.excess, known, seed, number).proposals:
-            latency, gain = target.predict(p.spec, goals.resolution), plain_top1(p.spec, goals.resolution)
-            evaluation = Evaluation(p.spec, goals.resolution, {"latency": latency})
-            violation = goals.violation(evaluation) + max(0.0, floor - gain)
-            known.append(Known(p.point, p.spec.arch_id, (gain, latency.value), violation))
-            if violation <= 0:
-                found.append(Candidate(p.spec, latency.value, gain))
+    done = number = 0
+    while done < trials and (proposals := proposer.generation(knowledge, number).proposals[: trials - done]):
+        beliefs = believed([p.spec for p in proposals])
+        knowledge.add(Known(p.point, p.spec.arch_id, b.values, b.constraint) for p, b in zip(proposals, beliefs, strict=True))
+        found += [
+            Candidate(p.spec, b.values[1], -b.values[0]) for p, b in zip(proposals, beliefs, strict=True) if b.constraint <= 0
+        ]
+        done, number = done + len(proposals), number + 1
     return found
 
 

@@ -64,7 +64,7 @@ def long_run(problem: Problem, engine: str, seed: int, trials: int) -> list[Memb
         return outcome
 
     watched = replace(problem, evaluate=evaluate)
-    race(watched, engine, "as-is", seed, trials, Ledger(watched))
+    race(watched, engine, "as-is", seed, trials, Ledger(watched), step=trials)
     return list(found.values())
 
 

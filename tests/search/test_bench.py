@@ -20,7 +20,7 @@ from mvsearch.search.bench.race import Ledger, Row, race
 from mvsearch.search.bench.reference import load_reference, merge
 from mvsearch.search.bench.results import Results, race_of
 from mvsearch.search.bench.summary import leads, marks_up_to, row_at
-from mvsearch.search.bench.volume import front, gains, hypervolume
+from mvsearch.search.bench.volume import front, gains, hypervolume, insert
 from mvsearch.search.screen import Screen
 from mvsearch.spec.published import published_networks
 from mvsearch.spec.space_file import load_space
@@ -42,6 +42,10 @@ def test_hypervolume_agrees_with_optunas(points):
 @given(st.lists(st.tuples(COORDINATE, COORDINATE, COORDINATE), max_size=12))
 def test_a_front_holds_what_no_other_point_dominates(points):
     members = [points[i] for i in front(points)]
+    grown = []
+    for p in points:
+        insert(grown, p)
+    assert sorted(grown) == sorted(members)
     assert len(set(members)) == len(members)
     for p in points:
         assert any(all(a >= b for a, b in zip(m, p, strict=True)) for m in members)

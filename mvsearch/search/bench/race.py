@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from mvsearch.search.belief import Belief
 from mvsearch.search.bench.contenders import Variant, make, patience_of
 from mvsearch.search.bench.problems import Problem
-from mvsearch.search.bench.volume import front, gains, hypervolume
+from mvsearch.search.bench.volume import Values, gains, hypervolume, insert
 from mvsearch.search.screen import Screen
 from mvsearch.spec.arch import ArchSpec
 
@@ -79,7 +79,9 @@ class Ledger:
         return belief
 
 
-def race(problem: Problem, contender: str, variant: Variant, seed: int, trials: int, ledger: Ledger) -> list[Row]:
+def race(
+    problem: Problem, contender: str, variant: Variant, seed: int, trials: int, ledger: Ledger, step: int = STEP
+) -> list[Row]:
     """Run one engine for so many trials.
 
     Args:
@@ -90,11 +92,12 @@ def race(problem: Problem, contender: str, variant: Variant, seed: int, trials: 
         trials: evaluations that count. An engine whose proposals the screen rejects gets up to `patience_of` proposals per
             trial in all; if these are used up, it stays where it is.
         ledger: of this problem, shared between races.
+        step: trials between two rows.
 
     Returns:
-        A row every `STEP` trials and at the end.
+        A row every `step` trials and at the end.
     """
-    return _Race(problem, contender, variant, seed, ledger).run(trials)
+    return _Race(problem, contender, variant, seed, ledger).run(trials, step)
 
 
 class _Race:
@@ -106,11 +109,12 @@ class _Race:
         self.start = time.process_time()
         self.engine = make(contender, problem, seed, ledger.prior)
         self.screen = Screen(problem.directions, patience_of(contender))
-        self.front: list[tuple[float, ...]] = []
+        self.feasible: list[Values] = []
+        self.front: list[Values] = []
         self.measuring = self.volume = 0.0
         self.trials = self.proposals = self.duplicates = self.infeasible = 0
 
-    def run(self, trials: int) -> list[Row]:
+    def run(self, trials: int, step: int) -> list[Row]:
         rows: list[Row] = []
         while self.trials < trials and self.proposals < self.screen.patience * trials:
             try:
@@ -118,9 +122,9 @@ class _Race:
             except StopIteration:
                 break
             self.proposals += 1
-            if self._evaluated(self.problem.space.decode(point)) and (self.trials % STEP == 0 or self.trials == trials):
+            if self._evaluated(self.problem.space.decode(point)) and (self.trials % step == 0 or self.trials == trials):
                 rows.append(self._row(self.trials))
-        marks = [*range(STEP, trials, STEP), trials]
+        marks = [*range(step, trials, step), trials]
         return rows + [self._row(m) for m in marks if m > self.trials]
 
     def _evaluated(self, spec: ArchSpec) -> bool:
@@ -138,15 +142,18 @@ class _Race:
         self.trials += 1
         self.duplicates += self.screen.knows(spec)
         self.infeasible += constraint > 0
-        self.screen.add(spec, outcome.values, constraint <= 0)
+        # As is, only the names are kept, to count duplicates: an engine does not pay for a screen that it does not use.
+        self.screen.add(spec, outcome.values, constraint <= 0 and self.names[2] == "screened")
         if constraint <= 0:
-            self.front.append(gains(outcome.values, self.problem.directions, self.problem.reference))
+            self.feasible.append(outcome.values)
         return True
 
     def _row(self, trials: int) -> Row:
         seconds = time.process_time() - self.start - self.measuring + self.ledger.charged
         start = time.process_time()
-        self.front = [self.front[i] for i in front(self.front)]
+        for values in self.feasible:
+            insert(self.front, gains(values, self.problem.directions, self.problem.reference))
+        self.feasible.clear()
         self.volume = hypervolume(self.front)
         self.measuring += time.process_time() - start
         return Row(*self.names, trials, seconds, self.volume, self.proposals, self.duplicates, self.infeasible)

@@ -93,3 +93,10 @@ def front(points: Sequence[Values]) -> list[int]:
         if not any(all(a >= b for a, b in zip(points[j], p, strict=True)) for j in members):
             members.append(i)
     return members
+
+
+def insert(members: list[Values], point: Values) -> None:
+    """Add a point to a front, all objectives to maximise, unless it is dominated or there already; drop what it dominates."""
+    if not any(all(a >= b for a, b in zip(m, point, strict=True)) for m in members):
+        members[:] = [m for m in members if not all(a >= b for a, b in zip(point, m, strict=True))]
+        members.append(point)

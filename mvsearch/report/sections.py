@@ -164,7 +164,8 @@ def front_section(view: RunView) -> str:
     )
     return f"""<h2>The front</h2>
 <p class="small">{plural(len(view.front), "network")}, fastest first; {escape(_verified(view))}. Small print
-under a number: its {escape(_levels(evaluations))} interval. Values of several stages stand in their order, first to last.</p>
+under a number: its {escape(_levels(evaluations))} interval. Values of several stages stand in their order, first to last.
+P(on front): {escape(ON_FRONT_MEANING)}.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="The front as a table"><table>
 <thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>
 {_struck(view)}"""

@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from mvsearch.accuracy import estimate_top1, explain_top1, probability_better
 from mvsearch.accuracy.likeness import departure, position
 from mvsearch.search.doubt import MAX_RIVALS, front_doubt, membership, prefers, rivals, to_repeat
-from mvsearch.search.law import Known, law_of, sigma
+from mvsearch.search.law import SHARED, SHARED_GAP, Known, law_of, sigma
 from mvsearch.search.pareto import front
 from mvsearch.spec.arch import InvertedResidualStage
 from mvsearch.spec.published import network, published_networks
 from mvsearch.spec.record import Measurement
 from mvsearch.spec.space_file import load_space
 from mvsearch.targets import get_target
+from mvsearch.targets.predictor.experiment import experiment
+from mvsearch.targets.predictor.scores import by_network
 
 SPACE, PHONE = load_space("mobilevit"), get_target("iphone12")
 XXS = network("mobilevitv3_xxs")
@@ -103,6 +105,18 @@ def test_twins_have_one_error_and_near_twins_nearly_one():
     assert correlation[0, 1] == pytest.approx(1)
     assert correlation[0, 2] > 0.9 > correlation[0, 3]
     assert correlation[0, 3] < 0.2, "softmax and separable attention"
+
+
+def test_latencies_of_one_family_share_as_much_of_their_error_as_published_ones_did():
+    errors = by_network(experiment("iphone12").family_out)
+    pairs = [(abs(a.predicted - b.predicted), abs(a.error - b.error)) for i, a in enumerate(errors) for b in errors[:i]
+             if a.family == b.family]  # fmt: skip
+    own = sigma(PHONE.predict(network("mobilevit_xs"), 256))
+    for low, high in ((0.1, 0.25), (0.25, 0.5), (0.5, 1.0), (1.0, 3.0)):
+        found = [(gap, apart) for gap, apart in pairs if low <= gap < high]
+        observed = np.quantile([apart for _, apart in found], 0.9) / NormalDist().inv_cdf(0.95)
+        shared = SHARED * math.exp(-np.mean([gap for gap, _ in found]) / SHARED_GAP)
+        assert 0.8 < own * math.sqrt(2 * (1 - shared)) / observed < 1.6, (low, observed)
 
 
 def test_a_latency_varies_as_its_interval_says(some):

@@ -57,7 +57,7 @@ def check_kills(tmp_path, kills, trials, seed):
     """Kill a search so many times, let it end, and compare it with one that was left alone."""
     rng = random.Random(seed)
     # A trial is two steps, its evaluation and its being written; the last kill comes before the end.
-    steps = 3 * trials // kills
+    steps = 2 * trials // kills
     folder = tmp_path / "killed"
     killed = sum(kill_at_random(folder, trials, seed, rng, steps) for _ in range(kills))
     assert killed >= 0.8 * kills, "the searches ended before they were killed: nothing was tried"
@@ -93,7 +93,7 @@ def check_kills(tmp_path, kills, trials, seed):
 
 
 def test_a_search_that_is_killed_loses_nothing_and_repeats_nothing(tmp_path):
-    check_kills(tmp_path, kills=5, trials=120, seed=0)
+    check_kills(tmp_path, kills=4, trials=60, seed=0)
 
 
 @pytest.mark.full

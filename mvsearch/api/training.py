@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mvsearch.errors import InputError
 from mvsearch.search.folder import RunFolder, check_folder
 from mvsearch.spec import defaults
+from mvsearch.spec.plain import read_plain
 from mvsearch.spec.record import Trial
 from mvsearch.spec.run import RunSettings, TrainSettings
 
@@ -145,8 +146,10 @@ def _images_of(record: dict[str, Any]) -> ImageCache | None:
     data = record.get(IMAGES)
     if data is None:
         return None
-    skipped = tuple((str(name), str(why)) for name, why in data["skipped"])
-    return ImageCache(**{**data, "path": Path(data["path"]), "classes": tuple(data["classes"]), "skipped": skipped})
+    try:
+        return read_plain(ImageCache, data, IMAGES)
+    except ValueError as error:
+        raise InputError(f"`run.json` is damaged: {error}", "put back a copy of it, or start a new run") from None
 
 
 def train_front(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -21,8 +22,8 @@ def read_plain(cls: type[T], data: Any, where: str = "") -> T:
     may be absent.
 
     Args:
-        cls: a dataclass whose fields are numbers, texts, `Literal`s, tuples, `dict[str, ...]`, None, or such dataclasses;
-            `Any` is left as it is.
+        cls: a dataclass whose fields are numbers, texts, paths, `Literal`s, tuples, `dict[str, ...]`, None, or such
+            dataclasses; `Any` is left as it is.
         data: plain data.
         where: name of the whole, for messages.
 
@@ -77,6 +78,9 @@ def read_value(hint: Any, value: Any, where: str) -> Any:
     elif hint is str:
         if isinstance(value, str):
             return printable(value)
+    elif hint is Path:
+        if isinstance(value, str) and value and value == printable(value):
+            return Path(value)
     elif hint is bool and isinstance(value, bool):
         return value
     raise ValueError(f"`{where}` is `{shown(value)}`")

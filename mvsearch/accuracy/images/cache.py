@@ -186,8 +186,8 @@ def _open(folder: Path) -> tuple[_About, Split, Split] | None:
 
 
 def _open_split(folder: Path, use: str, count: int, side: int) -> Split:
-    pixels = np.load(folder / f"{use}_pixels.npy", mmap_mode="r")
-    labels = np.load(folder / f"{use}_labels.npy")
+    pixels = np.load(folder / f"{use}_pixels.npy", mmap_mode="r", allow_pickle=False)
+    labels = np.load(folder / f"{use}_labels.npy", allow_pickle=False)
     if pixels.shape != (count, side, side, 3) or pixels.dtype != np.uint8 or labels.shape != (count,):
         raise ValueError("not what was written")
     return Split(pixels, labels)

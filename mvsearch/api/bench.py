@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from mvsearch.errors import InputError
 
 if TYPE_CHECKING:
-    from mvsearch.search.bench.contenders import Variant
     from mvsearch.search.bench.problems import Problem
     from mvsearch.search.bench.race import Ledger, Row
     from mvsearch.search.bench.results import Race
@@ -57,7 +56,7 @@ def bench(
     Args:
         problems: names; all by default.
         contenders: names; all by default.
-        variants: `as-is`, `screened`; both by default.
+        variants: `as-is`, `screened`, `started`; the first two by default (see `VARIANTS`).
         trials: evaluations per race.
         seeds: races of each engine on each problem; seeds from 0.
         out: folder for `races.csv`, `bench.json`, the table and the picture.
@@ -105,20 +104,21 @@ def bench(
 
 def _plan(problems: Sequence[str], contenders: Sequence[str], variants: Sequence[str], seeds: int) -> list[Race]:
     """Races in order: a problem at a time, cheap to miss last."""
-    from mvsearch.search.bench.contenders import CONTENDERS, variants_of
+    from mvsearch.search.bench.contenders import CONTENDERS, DEFAULT_VARIANTS, OURS, VARIANTS, variants_of
 
     for name in contenders:
         if name not in CONTENDERS:
             raise InputError(f"unknown contender `{name}`", f"one of {', '.join(CONTENDERS)}")
     for name in variants:
-        if name not in ("as-is", "screened"):
-            raise InputError(f"unknown variant `{name}`", "`as-is` or `screened`")
+        if name not in VARIANTS:
+            raise InputError(f"unknown variant `{name}`", f"one of {', '.join(VARIANTS)}")
     return [
         (problem, contender, variant, seed)
         for problem in dict.fromkeys(problems)
-        for variant in ("as-is", "screened")
-        if not variants or variant in variants
+        for variant in VARIANTS
         for contender in CONTENDERS
+        # Ours is raced once, whatever is lent to the others.
+        if variant in (variants or DEFAULT_VARIANTS) or contender == OURS
         if (not contenders or contender in contenders) and variant in variants_of(contender)
         for seed in range(seeds)
     ]
@@ -166,11 +166,7 @@ def _run(race: Race, trials: int) -> list[Row]:
 
     problem, contender, variant, seed = race
     ledger = _ledger(problem)
-    return run_race(ledger.problem, contender, _variant(variant), seed, trials, ledger)
-
-
-def _variant(text: str) -> Variant:
-    return "screened" if text == "screened" else "as-is"
+    return run_race(ledger.problem, contender, variant, seed, trials, ledger)
 
 
 def _record(found: Bench, seeds: int) -> dict[str, Any]:

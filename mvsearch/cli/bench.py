@@ -15,7 +15,9 @@ def bench(
     contenders: Annotated[
         str, typer.Option("--contenders", help="Names with commas between; all by default. pymoo's needs `mvsearch[bench]`.")
     ] = "",
-    variant: Annotated[str, typer.Option("--variant", help="`as-is` or `screened`; both by default.")] = "",
+    variants: Annotated[
+        str, typer.Option("--variants", help="`as-is`, `screened` or `started`; the first two by default.")
+    ] = "",
     trials: Annotated[int, typer.Option("--trials", help="Evaluations per race.")] = 1000,
     seeds: Annotated[int, typer.Option("--seeds", help="Races of each engine on each problem.")] = 5,
     processes: Annotated[int, typer.Option("--processes", help="Races at the same time.")] = 1,
@@ -32,7 +34,7 @@ def bench(
     listener.stage("racing")
     try:
         found = run_bench(
-            problem or (), [c.strip() for c in contenders.split(",") if c.strip()], [variant] if variant else (),
+            problem or (), _names(contenders), _names(variants),
             trials=trials, seeds=seeds, out=out, resume=resume, processes=processes, progress=listener.progress,
         )  # fmt: skip
     finally:
@@ -41,3 +43,7 @@ def bench(
     print_renderable(render_bench(found.problems, found.races, found.reference, trials))
     for path in written:
         print(path)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

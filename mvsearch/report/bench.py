@@ -28,7 +28,7 @@ LABELS = {
     "pymoo-nsga2": "pymoo integer NSGA-II",
     "random": "random",
 }
-VARIANTS = {"as-is": "as its users would run it", "screened": "with our screen"}
+VARIANTS = {"as-is": "as its users would run it", "screened": "with our screen", "started": "with our screen and start"}
 
 
 def render_bench(

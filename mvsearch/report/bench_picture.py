@@ -15,6 +15,7 @@ from mvsearch.search.bench.results import Race
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from mvsearch.search.bench.contenders import Variant
     from mvsearch.search.bench.problems import Problem
     from mvsearch.search.bench.race import Row
 
@@ -26,7 +27,8 @@ COLOURS = {
     "pymoo-nsga2": "#B8860B",
     "random": "#7d858d",
 }
-DASHES = {"as-is": (0, (1.2, 1.6)), "screened": "solid"}
+DASHES = {"as-is": (0, (1.2, 1.6)), "screened": "solid", "started": (0, (5, 1.5))}
+SUFFIXES = {"as-is": "", "screened": ", our screen", "started": ", our screen and start"}
 NUM_TIMES = 120
 Curve = Sequence[tuple[float, float, float, float]]
 """(x, lowest, median, highest over seeds)."""
@@ -46,7 +48,7 @@ def draw_bench(problem: Problem, races: Mapping[Race, Sequence[Row]], whole: flo
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    mine: dict[tuple[str, str], list[Sequence[Row]]] = {}
+    mine: dict[tuple[str, Variant], list[Sequence[Row]]] = {}
     for (name, contender, variant, _), rows in races.items():
         if name == problem.name:
             mine.setdefault((contender, variant), []).append(rows)
@@ -57,7 +59,7 @@ def draw_bench(problem: Problem, races: Mapping[Race, Sequence[Row]], whole: flo
         # Ours last, on top of the others.
         for contender, variant in sorted(mine, key=lambda k: (k[0] == OURS, list(CONTENDERS).index(k[0]), k[1])):
             runs = mine[contender, variant]
-            label = LABELS[contender] if contender == OURS else f"{LABELS[contender]}{', our screen' * (variant == 'screened')}"
+            label = LABELS[contender] if contender == OURS else LABELS[contender] + SUFFIXES[variant]
             _draw(by_trials, over_trials(runs), contender, variant, scale, label)
             _draw(by_seconds, over_seconds(runs), contender, variant, scale, label)
         for axes, title in ((by_trials, "trials (log scale)"), (by_seconds, "CPU seconds, evaluations included (log scale)")):

@@ -16,7 +16,10 @@ from mvsearch.spec.space import Point
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-Variant = Literal["as-is", "screened"]
+Variant = Literal["as-is", "screened", "started"]
+VARIANTS: tuple[Variant, ...] = ("as-is", "screened", "started")
+"""As an engine's users would run it; with our screen lent to it; with the screen and the published networks to start from."""
+DEFAULT_VARIANTS: tuple[Variant, ...] = ("as-is", "screened")
 CONSTRAINT = "budget"
 VIOLATED = 1e-3
 """Constraint that a rejected proposal is told with where no budget says how large it is."""
@@ -25,6 +28,9 @@ Prior = Callable[[Sequence[ArchSpec]], list[Belief]]
 
 class Contender(Protocol):
     """An engine under race: one proposal, then one answer, and so on."""
+
+    def start_from(self, points: Sequence[Point]) -> None:
+        """Propose these first; called before the first proposal, if at all."""
 
     def ask(self) -> Point:
         """The next proposal.
@@ -46,10 +52,15 @@ class RandomContender:
     def __init__(self, problem: Problem, seed: int) -> None:
         self._space = problem.space
         self._rng = random.Random(f"bench/{seed}")
+        self._starts: list[Point] = []
+
+    def start_from(self, points: Sequence[Point]) -> None:
+        """See `Contender.start_from`."""
+        self._starts = list(points)
 
     def ask(self) -> Point:
         """See `Contender.ask`."""
-        return self._space.random_point(self._rng)
+        return self._starts.pop(0) if self._starts else self._space.random_point(self._rng)
 
     def tell(self, values: tuple[float, ...], constraint: float) -> None:
         """See `Contender.tell`."""
@@ -78,6 +89,11 @@ class OptunaContender:
         self._reference = problem.reference
         self._rejected = rejected
         self._trial: Any = None
+
+    def start_from(self, points: Sequence[Point]) -> None:
+        """See `Contender.start_from`."""
+        for point in points:
+            self._study.enqueue_trial(dict(point))
 
     def ask(self) -> Point:
         """See `Contender.ask`."""
@@ -161,7 +177,7 @@ def patience_of(contender: str) -> int:
 
 def variants_of(contender: str) -> tuple[Variant, ...]:
     """How a contender is raced: ours has the screen built in."""
-    return ("as-is",) if contender == OURS else ("as-is", "screened")
+    return ("as-is",) if contender == OURS else VARIANTS
 
 
 def make(contender: str, problem: Problem, seed: int, prior: Prior) -> Contender:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mvsearch.errors import InputError
@@ -59,14 +60,24 @@ class PymooContender:
         self._algorithm.setup(self._problem, termination=NoTermination(), seed=seed, verbose=False)
         self._population: Any = None
         self._at = 0
+        self._starts: list[Point] = []
         self._answers: list[tuple[int, list[float], float]] = []
+
+    def start_from(self, points: Sequence[Point]) -> None:
+        """See `Contender.start_from`: they take the first places of the first population."""
+        self._starts = list(points)
 
     def ask(self) -> Point:
         """See `Contender.ask`."""
+        import numpy as np
+
         if self._population is None:
             self._population, self._at = self._algorithm.ask(), 0
             if self._population is None or len(self._population) == 0:
                 raise StopIteration
+            for individual, point in zip(self._population, self._starts, strict=False):
+                individual.X = np.array([d.choices.index(point[d.name]) for d in self._free])
+            self._starts = []
         x = self._population[self._at].X
         return {**self._fixed, **{d.name: d.choices[round(i)] for d, i in zip(self._free, x, strict=True)}}
 

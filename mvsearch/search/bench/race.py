@@ -87,7 +87,7 @@ def race(
     Args:
         problem: the problem.
         contender: name of the engine.
-        variant: as its users would run it, or with our screen lent to it.
+        variant: see `VARIANTS`.
         seed: of the engine.
         trials: evaluations that count. An engine whose proposals the screen rejects gets up to `patience_of` proposals per
             trial in all; if these are used up, it stays where it is.
@@ -108,6 +108,10 @@ class _Race:
         ledger.charged = 0.0
         self.start = time.process_time()
         self.engine = make(contender, problem, seed, ledger.prior)
+        self.is_screened = variant != "as-is"
+        if variant == "started":
+            published = problem.space.published_points().values()
+            self.engine.start_from([p for p in published if problem.excess(problem.space.decode(p)) <= 0])
         self.screen = Screen(problem.directions, patience_of(contender))
         self.feasible: list[Values] = []
         self.front: list[Values] = []
@@ -129,7 +133,7 @@ class _Race:
 
     def _evaluated(self, spec: ArchSpec) -> bool:
         """Screen or evaluate a proposal; whether it cost a trial."""
-        if self.names[2] == "screened":
+        if self.is_screened:
             excess = self.problem.excess(spec)
             settled = excess > 0 or self.screen.knows(spec)
             belief = None if settled else self.ledger.prior([spec])[0]
@@ -143,7 +147,7 @@ class _Race:
         self.duplicates += self.screen.knows(spec)
         self.infeasible += constraint > 0
         # As is, only the names are kept, to count duplicates: an engine does not pay for a screen that it does not use.
-        self.screen.add(spec, outcome.values, constraint <= 0 and self.names[2] == "screened")
+        self.screen.add(spec, outcome.values, constraint <= 0 and self.is_screened)
         if constraint <= 0:
             self.feasible.append(outcome.values)
         return True

@@ -9,11 +9,12 @@ from dataclasses import astuple, fields
 from pathlib import Path
 
 from mvsearch.errors import InputError
+from mvsearch.search.bench.contenders import VARIANTS, Variant
 from mvsearch.search.bench.race import Row
 
 COLUMNS = (*(f.name for f in fields(Row)), "share")
 """`share` is the hypervolume as a share of the reference front's; empty where no reference front is known."""
-Race = tuple[str, str, str, int]
+Race = tuple[str, str, Variant, int]
 """(problem, contender, variant, seed)."""
 
 
@@ -86,10 +87,11 @@ def _read(record: Mapping[str, str | None]) -> Row | None:
     """A row, or None if the record is not one."""
     try:
         text = {name: record[name] or "" for name in COLUMNS}
-        if text["variant"] not in ("as-is", "screened") or record["share"] is None:
+        variant = next((v for v in VARIANTS if v == text["variant"]), None)
+        if variant is None or record["share"] is None:
             return None
         return Row(
-            text["problem"], text["contender"], "screened" if text["variant"] == "screened" else "as-is", int(text["seed"]),
+            text["problem"], text["contender"], variant, int(text["seed"]),
             int(text["trials"]), float(text["seconds"]), float(text["hypervolume"]), int(text["proposals"]),
             int(text["duplicates"]), int(text["infeasible"]),
         )  # fmt: skip

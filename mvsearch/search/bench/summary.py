@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from mvsearch.search.bench.contenders import CONTENDERS, OURS, Variant, variants_of
+from mvsearch.search.bench.contenders import CONTENDERS, OURS, VARIANTS, Variant, variants_of
 from mvsearch.search.bench.race import Row
 from mvsearch.search.bench.results import Race
 
@@ -78,7 +78,7 @@ def standing(races: Races, problem: str, contender: str, variant: Variant, trial
 
 def standings(races: Races, problem: str, trials: int) -> list[Standing]:
     """All engines on a problem, ours first."""
-    every = (standing(races, problem, c, v, trials) for v in ("as-is", "screened") for c in CONTENDERS if v in variants_of(c))
+    every = (standing(races, problem, c, v, trials) for v in VARIANTS for c in CONTENDERS if v in variants_of(c))
     return [s for s in every if s is not None]
 
 
@@ -89,8 +89,7 @@ def leads(races: Races, problem: str, trials: int) -> list[Lead]:
     if ours is None:
         return []
     result = []
-    variants: tuple[Variant, ...] = ("as-is", "screened")
-    for variant in variants:
+    for variant in VARIANTS:
         peers = [s for s in found if s.variant == variant and s.contender != OURS]
         if peers:
             best = max(peers, key=lambda s: s.median)

@@ -62,8 +62,9 @@ class Correction:
         self._lower = np.linalg.cholesky(covariance + self._parts[2] ** 2 * np.eye(len(target)))
         weights = np.linalg.solve(self._lower, target)
         self._weights = np.linalg.solve(self._lower.T, weights)
-        # The likelihood's own scale, given the shares of the parts.
-        self._unit = math.sqrt(float(weights @ weights) / len(target))
+        # The likelihood's own scale, given the shares of the parts. One more observation, of 1, stands for what a few that
+        # agree do not tell.
+        self._unit = math.sqrt((float(weights @ weights) + 1) / (len(target) + 1))
 
     def law(self, features: Array, believed: Array) -> Law:
         """Of candidates' observed values, noise included.
@@ -116,4 +117,6 @@ def _likelihood(covariance: Array, target: Array) -> float:
     lower = np.linalg.cholesky(covariance)
     whitened = np.linalg.solve(lower, target)
     n = len(target)
-    return -0.5 * n * math.log(float(whitened @ whitened) / n) - float(np.log(np.diag(lower)).sum())
+    # Where all differences are alike any factor will do: the simplest parts win.
+    squares = max(float(whitened @ whitened), n * EXACT**2)
+    return -0.5 * n * math.log(squares / n) - float(np.log(np.diag(lower)).sum())

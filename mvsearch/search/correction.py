@@ -20,7 +20,7 @@ from mvsearch.search.encoding import Array, squared_distances, typical_distance
 EXACT = 1e-9
 """Relative difference up to which a belief has come true."""
 MAX_OBSERVATIONS = 400
-MAX_FOR_CHOICE = 160
+MAX_FOR_CHOICE = 120
 """Observations that the likelihood is taken of."""
 _WIDE = 10.0
 _LINEAR, _SMOOTH, _NOISE = (0.0, 0.3, 1.0), (0.0, 0.3, 1.0), (0.03, 0.3, 1.0)

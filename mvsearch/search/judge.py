@@ -21,6 +21,10 @@ MARGIN = 0.1
 """Of the front's extent, by which the point that volumes are measured from lies beyond its worst values."""
 NUM_DRAWS = 16
 """Of what a candidate may turn out to be (antithetic normal, fixed seed)."""
+DOUBT = 3.0
+"""Standard deviations by which every objective may turn out better: what is dominated even then is so beyond doubt."""
+HOPE = 0.02
+"""Weight of that best case: it keeps apart, and in play, what the draws say to be worth nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,22 @@ class Judge:
         bounded = bool(len(known)) and bool(np.isfinite(constraints).all())
         self._constraint = Correction(features, _constraints(beliefs), constraints) if bounded else None
         self.region = _region(losses_of(front)) if front else None
-        self._draws = np.zeros((1, losses.shape[1] if len(known) else 0))
-        if not all(c.exact for c in self._corrections):
-            half = np.random.default_rng(0).standard_normal((NUM_DRAWS // 2, losses.shape[1]))
-            self._draws = np.concatenate([half, -half])
+        objectives = len(self._corrections)
+        self._draws, self._weights = np.zeros((1, objectives)), np.ones(1)
+        if not self.exact:
+            half = np.random.default_rng(0).standard_normal((NUM_DRAWS // 2, objectives))
+            self._draws = np.concatenate([half, -half, np.full((1, objectives), -DOUBT)])
+            self._weights = np.array([(1 - HOPE) / NUM_DRAWS] * NUM_DRAWS + [HOPE])
 
     @property
     def ready(self) -> bool:
         """Whether any trial came to an end; without one there is nothing to judge by."""
         return bool(self._corrections)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every belief about an objective has come true so far."""
+        return all(c.exact for c in self._corrections)
 
     def judge(self, candidates: Sequence[Candidate]) -> list[Judged]:
         """One by one, in order."""
@@ -106,7 +117,7 @@ class Judge:
         if self._constraint:
             law = self._constraint.law(features, _constraints(beliefs))
             constraint, probability = law.mean, _probability_kept(law)
-        gains = probability * self.region.gain(outcomes).mean(axis=1) if self.region else -constraint
+        gains = probability * (self.region.gain(outcomes) @ self._weights) if self.region else -constraint
         return [
             Judged(c, mean[i], float(constraint[i]), outcomes[i], float(probability[i]), float(gains[i]))
             for i, c in enumerate(candidates)
@@ -123,7 +134,7 @@ class Judge:
             _, i = heapq.heappop(heap)
             j = pool[i]
             # Gains only shrink as others are taken: whoever stays first with its new gain is the best.
-            gain = j.probability * float(self.region.gain(j.outcomes).mean())
+            gain = j.probability * float(self.region.gain(j.outcomes) @ self._weights)
             if gain <= 0:
                 continue
             if heap and gain < -heap[0][0]:

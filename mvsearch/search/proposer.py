@@ -30,18 +30,25 @@ from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.space import Point, SearchSpace, Value
 
 GENERATION_SIZE = 50
+LEARNING_SIZE = 10
+"""Of a generation, at least, while beliefs have to be corrected: a tenth of the trials so far."""
 SKETCHED, JUDGED = 40, 4
 """Points that are bred, and networks that are judged, for one that is proposed."""
 ROUNDS, MAX_ROUNDS = 4, 24
 """In which a generation is bred; more than the first number only while nothing worth a trial was found."""
 STEPS = 2
 """Of breeding in a round; the second starts from what the sketch likes of the first."""
+MIN_SKETCHED = 100
 SHARE_RANDOM = 0.03
 NEIGHBOURS = 10
 """Parents are crossed with one that is at most so many places along the front away."""
 MAX_SKETCH = 800
 """Points that a sketch is learned from."""
 MIN_PARENTS = 8
+SHARE_FIRST = 5
+"""Of a generation is its fifth part, where a search starts from random points."""
+MAX_ATTEMPTS = 20
+"""At a random point, for one that is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,8 @@ class Proposer:
         judge = Judge(self._encoder, [(t, self._belief(t)) for t in observed], knowledge.front)
         if not judge.ready:
             return draw.generation(self._first(draw, size))
+        if not judge.exact:
+            size = min(size, max(LEARNING_SIZE, len(knowledge.seen) // 10))
         return draw.generation(judge.choose(self._breed(draw, judge, knowledge, size), size))
 
     def _breed(self, draw: _Draw, judge: Judge, knowledge: Knowledge, size: int) -> list[Judged]:
@@ -132,8 +141,12 @@ class Proposer:
                 break
             sketch = Sketch(self._encoder.encode([p.point for p in learned]), np.array([p.outputs for p in learned]))
             parents = _parents([*known, *(_parent(j) for j in pool)])
-            points = self._sketched(draw, judge, sketch, parents, SKETCHED * size // (ROUNDS * STEPS))
-            children = self._believed(draw.take(points, JUDGED * size // ROUNDS))
+            wanted = JUDGED * size // ROUNDS
+            points = self._sketched(draw, judge, sketch, parents, max(MIN_SKETCHED, SKETCHED * size // (ROUNDS * STEPS)))
+            taken = draw.take(points, wanted)
+            if len(taken) < wanted // 2:
+                draw.widen()  # What lies near is known already.
+            children = self._believed(taken)
             judged = judge.judge(children)
             learned = (learned + [_parent(j) for j in judged])[-MAX_SKETCH:]
             pool += [j for j in judged if judge.region is None or j.gain > 0]
@@ -161,7 +174,7 @@ class Proposer:
         seeds = self._believed(draw.seeds(size))
         kept = [c for c in seeds if c.belief is None or c.belief.constraint <= 0]
         if not kept:
-            return sorted(seeds, key=lambda c: c.belief.constraint if c.belief else 0.0)[: max(1, size // 5)]
+            return sorted(seeds, key=lambda c: c.belief.constraint if c.belief else 0.0)[: max(1, size // SHARE_FIRST)]
         if self._prior:
             on = non_dominated(np.array([c.belief.values for c in kept if c.belief]))
             kept = [c for c, o in zip(kept, on, strict=True) if o or c.origin in ("published", "random")]
@@ -213,24 +226,20 @@ class _Draw:
         self._space, self._excess, self._rng, self._seen = space, excess, rng, seen
         self._breeder = Breeder(space, excess, rng)
         self._taken: set[str] = set()
+        self._share_random = SHARE_RANDOM
         self._drawn = self._over_budget = self._duplicates = self._judged = 0
 
     def seeds(self, size: int) -> list[Candidate]:
-        """What a search starts from; random points that keep the counted budgets where nothing published does."""
+        """What a search starts from; a few random points that keep the counted budgets where nothing published does."""
         found = [c for point, origin in self._breeder.seeds() if (c := self._screen(point, origin))]
-        attempts = 0
-        while not found or (found[0].origin == "random" and len(found) < size and attempts < 20 * size):
-            attempts += 1
-            point = self._breeder.random()
-            if self._excess(self._space.decode(point)) > 0:
-                scaled = self._breeder.scale_to_budget(point, 1.0)
-                if scaled is None and attempts >= 20 * size:
-                    break
-                point = scaled or point
-            if candidate := self._screen(point, "random"):
+        attempts = 0 if found else MAX_ATTEMPTS * size
+        while len(found) < max(1, size // SHARE_FIRST) and attempts:
+            attempts -= 1
+            point: dict[str, Value] | None = self._breeder.random()
+            if point and self._excess(self._space.decode(point)) > 0:
+                point = self._breeder.scale_to_budget(point, 1.0)
+            if point and (candidate := self._screen(point, "random")):
                 found.append(candidate)
-            if attempts >= 20 * size:
-                break
         self._judged += len(found)
         return found
 
@@ -238,7 +247,7 @@ class _Draw:
         """So many points bred from these, which are in the order of the front; not screened."""
         rng, found = self._rng, list[tuple[Point, str]]()
         for _ in range(wanted):
-            if not parents or rng.random() < SHARE_RANDOM:
+            if not parents or rng.random() < self._share_random:
                 found.append((self._breeder.random(), "random"))
                 continue
             i = rng.randrange(len(parents))
@@ -246,6 +255,10 @@ class _Draw:
             child = self._breeder.child(parents[i], parents[min(len(parents) - 1, max(0, near))])
             found.append(({**child, **self._breeder.held}, "bred"))
         return found
+
+    def widen(self) -> None:
+        """Draw more at random from now on."""
+        self._share_random = min(1.0, 3 * self._share_random)
 
     def take(self, points: Sequence[tuple[Point, str]], wanted: int) -> list[Candidate]:
         """The first so many that pass the screen."""

@@ -19,6 +19,7 @@ from mvsearch.spec.space import SearchSpace
 
 SYNC_S = 1.0
 """Seconds between two waits for the disk, at least."""
+CACHE_KB = 16_000
 BUSY_S = 30.0
 """How long a writer waits for another process that has the file, in seconds."""
 _RESTORE = "put back a copy of the file, or start a new run"
@@ -60,6 +61,8 @@ class Store:
                 # Nothing that the file says of itself is run.
                 self._db.execute("PRAGMA trusted_schema=OFF")
                 self._db.execute("PRAGMA cell_size_check=ON")
+                # The index of a hundred thousand networks stays in memory.
+                self._db.execute(f"PRAGMA cache_size=-{CACHE_KB}")
                 # A write-ahead log survives a killed process; each trial is one transaction.
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self.notes = prepare_tables(self._db, path)

@@ -137,6 +137,16 @@ class Breeder:
                 high = middle
         return best
 
+    def shrink_to_budget(self, point: Point) -> dict[str, Value] | None:
+        """The point with one knob after the other, by chance, at its least costly choice, until it fits; None if none does."""
+        shrunk = dict(point)
+        for d in self.rng.sample(self._free, len(self._free)):
+            if self.excess(self.space.decode(shrunk)) <= 0:
+                break
+            ways = [{**shrunk, d.name: c} for c in (d.choices[:1] if d.ordered else d.choices)]
+            shrunk = min(ways, key=lambda p: self.excess(self.space.decode(p)))
+        return shrunk if self.excess(self.space.decode(shrunk)) <= 0 else None
+
 
 def nearest_to_budget(space: SearchSpace, excess: Excess, seed: int, wanted: int = 5) -> list[ArchSpec]:
     """The candidates that come nearest to a budget that none may keep, by descent from several starts."""

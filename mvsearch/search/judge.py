@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -86,7 +86,8 @@ class Judge:
         constraints = np.array([t.constraint for t, _ in known])
         bounded = bool(len(known)) and bool(np.isfinite(constraints).all())
         self._constraint = Correction(features, _constraints(beliefs), constraints) if bounded else None
-        self.region = _region(losses_of(front)) if front else None
+        self._front = losses_of(front)
+        self.region = _region(self._front, self._front) if front else None
         objectives = len(self._corrections)
         self._draws, self._weights = np.zeros((1, objectives)), np.ones(1)
         if not self.exact:
@@ -123,6 +124,13 @@ class Judge:
             for i, c in enumerate(candidates)
         ]
 
+    def from_afar(self, judged: Sequence[Judged]) -> list[Judged]:
+        """With the gains measured from beyond the worst of them: what leads far past the ends of the front counts as well."""
+        if self.region is None or not judged:
+            return list(judged)
+        self.region = _region(self._front, np.concatenate([self._front, *(j.outcomes for j in judged)]))
+        return [replace(j, gain=j.probability * float(self.region.gain(j.outcomes) @ self._weights)) for j in judged]
+
     def choose(self, pool: Sequence[Judged], size: int) -> list[Candidate]:
         """One after the other, the largest expected gain given those that were chosen before; none without any gain."""
         if self.region is None:
@@ -145,8 +153,9 @@ class Judge:
         return chosen
 
 
-def _region(front: Losses) -> Region:
-    nadir, ideal = front.max(axis=0), front.min(axis=0)
+def _region(front: Losses, points: Losses) -> Region:
+    """What a front leaves, down to somewhat beyond the worst of these points."""
+    nadir, ideal = points.max(axis=0), points.min(axis=0)
     margin = MARGIN * np.maximum(nadir - ideal, 1e-6 * np.maximum(1.0, np.abs(nadir)))
     return region_of(front, nadir + margin, ideal - margin)
 

@@ -135,7 +135,7 @@ class Proposer:
     def _breed(self, draw: _Draw, judge: Judge, knowledge: Knowledge, size: int) -> list[Judged]:
         """Candidates that promise something."""
         known = [_Parent(t.point, t.losses, t.constraint, self._excess_of(t)) for t in knowledge.parents() if t.losses]
-        learned, pool = list(known), list[Judged]()
+        learned, pool, beyond = list(known), list[Judged](), list[Judged]()
         for number in range(MAX_ROUNDS):
             if number >= ROUNDS and pool:
                 break
@@ -150,7 +150,8 @@ class Proposer:
             judged = judge.judge(children)
             learned = (learned + [_parent(j) for j in judged])[-MAX_SKETCH:]
             pool += [j for j in judged if judge.region is None or j.gain > 0]
-        return pool
+            beyond += judged if not pool else []
+        return pool or [j for j in judge.from_afar(beyond) if j.gain > 0]
 
     def _sketched(
         self, draw: _Draw, judge: Judge, sketch: Sketch, parents: Sequence[Point], wanted: int
@@ -237,7 +238,9 @@ class _Draw:
             attempts -= 1
             point: dict[str, Value] | None = self._breeder.random()
             if point and self._excess(self._space.decode(point)) > 0:
-                point = self._breeder.scale_to_budget(point, 1.0)
+                point = self._breeder.scale_to_budget(point, 1.0) or self._breeder.shrink_to_budget(point)
+                if point is None:
+                    break  # Whatever is at its least is over.
             if point and (candidate := self._screen(point, "random")):
                 found.append(candidate)
         self._judged += len(found)

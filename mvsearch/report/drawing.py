@@ -20,6 +20,7 @@ FAMILY = {"v1": ("#009E73", "s"), "v2": ("#AA4499", "D"), "v3": ("#B8860B", "^")
 _HALO = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.4}
 STYLE: Any = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # Names and budgets are texts, never formulas.
     "svg.hashsalt": "mvsearch",
     "font.family": "sans-serif",
     "font.size": 9,

@@ -60,7 +60,7 @@ def draw_scene(scene: Scene, title: str, paths: Sequence[Path]) -> None:
         for axes, axis in panels:
             _draw_panel(axes, scene, axis)
         left.set_ylabel(scene.qualities["estimate"])
-        figure.suptitle(title.replace("$", r"\$"), x=0.005, ha="left", fontsize=10)
+        figure.suptitle(title, x=0.005, ha="left", fontsize=10)
         handles, names = left.get_legend_handles_labels()
         figure.legend(
             handles, names, loc="outside lower center", ncols=7, frameon=False, fontsize=8, handletextpad=0.3, columnspacing=1.4

@@ -10,6 +10,7 @@ from typing import Any
 
 from mvsearch.errors import InputError
 from mvsearch.files import parse_json, read_bytes
+from mvsearch.spec.budget import Budget, parse_budgets
 from mvsearch.spec.plain import read_value, shown
 from mvsearch.spec.run import RUN_SCHEMA_VERSION, RunSettings
 
@@ -56,10 +57,20 @@ def read_run_file(path: Path) -> dict[str, Any]:
             data[name] = read_value(hint, data[name], name) if name in data else default
         if data["winner"] is not None and not re.fullmatch("[0-9a-f]{12}", data["winner"]):
             raise ValueError(f"`winner` is `{shown(data['winner'])}`")
-        RunSettings.from_json(data.get("settings"))
+        settings = RunSettings.from_json(data.get("settings"))
+        if not _as_written(settings.budgets):
+            raise ValueError("`settings.budgets` are not what their texts say")
     except ValueError as error:
         raise InputError(f"`{path}` is damaged: {error}", _HINT) from None
     return data
+
+
+def _as_written(budgets: tuple[Budget, ...]) -> bool:
+    """Whether budgets are those that their texts ask for."""
+    try:
+        return parse_budgets(b.text for b in budgets) == budgets
+    except InputError:
+        return False
 
 
 def write_run_file(path: Path, data: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from mvsearch.files import parse_json
 from mvsearch.models import build
 from mvsearch.report import write
 from mvsearch.report.table import print_front
+from mvsearch.search import run_file
 from mvsearch.search.estimate import estimate
 from mvsearch.search.executor import InProcessExecutor
 from mvsearch.search.explore import Explorer
@@ -89,13 +90,14 @@ def check_report(folder):
         assert "\x1b" not in out.getvalue()
         page = (folder.path / "report.html").read_text(encoding="utf-8")
         assert SCRIPT not in page
-        event("reported")
+        said = "reported"
     except MvsearchError as error:
         assert error.message
         assert "\x1b" not in str(error)
-        event("refused")
+        said = "refused"
     assert sorted(p.name for p in folder.path.parent.iterdir()) == ["mine.txt", "run"]
     assert (folder.path.parent / "mine.txt").read_text() == "mine"
+    return said
 
 
 def check_any_change(valid, tmp_path_factory, data, monkeypatch):
@@ -110,7 +112,7 @@ def check_any_change(valid, tmp_path_factory, data, monkeypatch):
             path.write_text(data.draw(hostile_json(path.read_text())))
         else:
             data.draw(hostile_cell(folder.store))
-        check_report(folder)
+        event(check_report(folder))
     finally:
         shutil.rmtree(folder.path.parent)
 
@@ -319,3 +321,24 @@ def test_an_entry_of_a_network_that_fits_into_no_memory(entry, tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="does not fit the network"):
         load(folder)
+
+
+def test_texts_of_a_stranger_in_the_pictures_and_the_page(valid, tmp_path_factory, monkeypatch):
+    text = SCRIPT + "$\\frac{$ $x^$ \x1b[31m"
+    monkeypatch.setattr(run_file, "_as_written", lambda _: True)  # Not by this one barrier alone.
+    folder = copy_of(valid, tmp_path_factory)
+    data = json.loads(folder.run_file.read_text())
+    data["settings"]["budgets"][0]["text"] = text
+    data |= {"command": text, "target_note": text, "machine": text, "notes": [text], "versions": [[text, text]]}
+    folder.run_file.write_text(json.dumps(data))
+    assert check_report(folder) == "reported"
+    assert SCRIPT not in (folder.path / "pareto.svg").read_text()
+
+
+def test_a_budget_that_says_something_else(valid, tmp_path_factory):
+    folder = copy_of(valid, tmp_path_factory)
+    data = json.loads(folder.run_file.read_text())
+    data["settings"]["budgets"][0]["text"] = "1M-params"
+    folder.run_file.write_text(json.dumps(data))
+    with pytest.raises(InputError, match="what their texts say"):
+        folder.read()

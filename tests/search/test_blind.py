@@ -9,7 +9,8 @@ import pytest
 
 from mvsearch.accuracy.evidence import BLIND_KNOBS, KNOBS
 from mvsearch.search.blind import describe_held, held_values
-from mvsearch.search.evolution import Known, next_generation
+from mvsearch.search.knowledge import Knowledge, Known
+from mvsearch.search.proposer import Proposer
 from mvsearch.spec.arch import MobileViTStage
 from mvsearch.spec.published import published_networks
 from mvsearch.spec.space import Dimension, SearchSpace
@@ -48,9 +49,12 @@ def test_no_generation_departs(name: str) -> None:
     points = [space.random_point(rng) for _ in range(40)]
     known = [Known(p, space.decode(p).arch_id, (rng.random(), rng.random()), 0.0) for p in points]
     assert any(k.point[h] != 4 for k in known for h in HEADS)
-    for number, trials in ((0, []), (1, known)):
-        proposals = next_generation(space, lambda _: -1.0, trials, 0, number).proposals
-        assert len(proposals) == 50
-        stages = [s for p in proposals for s in p.spec.stages if isinstance(s, MobileViTStage)]
-        assert len(stages) > 20
-        assert {s.heads for s in stages} == {4}
+    knowledge, proposer = Knowledge(), Proposer(space, lambda _: -1.0, None, 0)
+    stages = []
+    for number, trials in enumerate([[], known, []]):
+        knowledge.add(trials)
+        proposals = proposer.generation(knowledge, number).proposals
+        assert len(proposals) >= 10
+        stages += [s for p in proposals for s in p.spec.stages if isinstance(s, MobileViTStage)]
+    assert len(stages) > 20
+    assert {s.heads for s in stages} == {4}

@@ -76,7 +76,7 @@ def test_a_bias_is_corrected(landscape, bias):
 def assert_covers(law, held_out):
     """Two standard deviations hold 95 % of a normal law; 200 points that share their fit say it roughly."""
     inside = (np.abs(held_out - law.mean) <= 2 * law.sd + 1e-9).mean()
-    assert 0.85 <= inside
+    assert inside >= 0.85
     # Nor is the doubt out of all proportion.
     assert np.median(law.sd) < 4 * rms(held_out - law.mean) + 0.01 * held_out.std()
 

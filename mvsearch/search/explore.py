@@ -8,16 +8,21 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mvsearch.search.belief import Belief
-from mvsearch.search.estimate import EstimateTask, estimate, estimate_many
+from mvsearch.search.estimate import estimate, estimate_on
 from mvsearch.search.executor import Executor
+from mvsearch.search.flatness import Flatness
 from mvsearch.search.goals import Goals
 from mvsearch.search.pareto import Pair, front, hypervolume
 from mvsearch.search.store import Store
 from mvsearch.search.study import Asked, SearchStudy, SpaceExhaustedError
 from mvsearch.spec.arch import ArchSpec
-from mvsearch.spec.record import Evaluation, Failure, Trial
+from mvsearch.spec.record import Evaluation, Trial
 from mvsearch.spec.space import SearchSpace
 from mvsearch.targets import Target
+
+
+STOPPED = "stopped"
+"""Why a search ended whose user asked it to."""
 
 
 class Listener(Protocol):
@@ -59,6 +64,7 @@ class Explorer:
         listener: hears of the progress.
         sampler: what proposes, one of `study.SAMPLERS`.
         screened: whether what one of Optuna's samplers proposes has to pass our screen.
+        stop_flat: whether the search ends when the hypervolume has stopped growing, see `flatness`.
         first_front_after: number of trials after which the front is shown for the first time.
         ended: why the search ended before all trials were made, in a sentence; empty if it did not.
     """
@@ -71,6 +77,7 @@ class Explorer:
     listener: Listener = field(default_factory=Silent)
     sampler: str = "default"
     screened: bool = True
+    stop_flat: bool = True
     first_front_after: int = 300
     ended: str = ""
 
@@ -89,24 +96,35 @@ class Explorer:
         entries = [(t, *self._told(t)) for t in finished]
         study = SearchStudy(self.space, self.goals.excess, self._beliefs, self.sampler, self.screened, self.seed, entries)
         start, before = time.monotonic(), len(finished)
+        flatness = Flatness(self.goals)
+        flatness.add(finished)
         best = _Best(self.goals)
         for t in finished:
             best.add(t)
         while len(finished) < trials and (time_limit is None or time.monotonic() - start < time_limit):
+            if self.stop_flat and flatness.is_flat:
+                self.ended = f"the search ended after {len(finished):,} trials: {flatness.rule}"
+                break
             try:
                 batch = study.ask(trials - len(finished))
             except SpaceExhaustedError:
-                self.ended = f"ended after {len(finished):,} trials: nothing was found any more that would add to the front"
+                self.ended = (
+                    f"the search ended after {len(finished):,} trials: nothing was found any more that would add to the front"
+                )
                 break
             rejected = batch.screened
             self.store.set_generation(batch.number, rejected.proposed, rejected.over_budget, rejected.duplicates)
             executor = next((e for e in executors if getattr(e, "ready", True)), executors[-1])
-            for trial in self._evaluate(batch.asked, executor):
+            evaluated = self._evaluate(batch.asked, executor)
+            flatness.add(evaluated)
+            for trial in evaluated:
                 self.store.add(trial)
                 study.tell(trial.number, *self._told(trial))
                 finished.append(trial)
                 best.add(trial)
                 self.listener.progress(len(finished), trials, best.text)
+            if self.ended == STOPPED:
+                raise KeyboardInterrupt
             if before < self.first_front_after <= len(finished):
                 before = len(finished)
                 self.listener.first_front(finished, self.front(finished))
@@ -122,23 +140,22 @@ class Explorer:
         return [None if e.failure else Belief(self.goals.objectives(e), self.goals.constraint(e)) for e in evaluations]
 
     def _evaluate(self, batch: Sequence[Asked], executor: Executor) -> list[Trial]:
-        """Evaluations of a batch, in the order of the trials."""
-        size = -(-len(batch) // (2 * executor.num_workers)) if executor.num_workers > 1 else 1
-        chunks = [batch[i : i + size] for i in range(0, len(batch), size)]
-        goals = self.goals
-        tasks = [
-            EstimateTask(tuple(a.proposal.spec for a in c), goals.resolution, self.target, goals.estimator) for c in chunks
-        ]
-        trials: list[Trial] = []
-        for index, result in executor.map(estimate_many, tasks):
-            evaluations = result
-            if isinstance(result, Failure):
-                evaluations = [Evaluation(a.proposal.spec, self.goals.resolution, {}, failure=result) for a in chunks[index]]
-            for asked, evaluation in zip(chunks[index], evaluations, strict=True):  # type: ignore[arg-type]
-                feasible = evaluation.failure is None and self.goals.violation(evaluation) <= 0
-                p = asked.proposal
-                trials.append(Trial(asked.number, p.point, evaluation, feasible, p.origin, asked.generation))
-        return sorted(trials, key=lambda t: t.number)
+        """Evaluations of a batch, in the order of the trials; of those before the first that is missing where it is stopped."""
+        goals, found = self.goals, dict[int, Evaluation]()
+        specs = [a.proposal.spec for a in batch]
+        try:
+            for i, evaluation in estimate_on(executor, specs, goals.resolution, self.target, goals.estimator):
+                found[i] = evaluation
+        except KeyboardInterrupt:
+            self.ended = STOPPED
+        trials = []
+        for i, asked in enumerate(batch):
+            if i not in found:
+                break
+            feasible = found[i].failure is None and goals.violation(found[i]) <= 0
+            proposal = asked.proposal
+            trials.append(Trial(asked.number, proposal.point, found[i], feasible, proposal.origin, asked.generation))
+        return trials
 
     def _told(self, trial: Trial) -> tuple[Pair | None, float]:
         if trial.evaluation.failure:

@@ -21,7 +21,7 @@ from mvsearch.spec.run import RunSettings
 RUN_FILE, STORE_FILE, LOCK_FILE, WINNER = "run.json", "trials.sqlite", ".lock", "winner"
 COREML, MEASUREMENTS, CALIBRATION, TRAINING = "coreml", "measurements.jsonl", "calibration.json", "training.jsonl"
 ESTIMATOR = "estimator.json"
-EXTENDABLE = ("trials", "train.data", "train.trust")
+EXTENDABLE = ("trials", "stop_flat", "measure_trials", "train.data", "train.trust")
 """Settings that a resumed run may change, since what was finished stays what it was: proposals do not depend on how many
 there will be, images are the same by `train.images`, and trainings do not depend on who believes them."""
 ADDABLE = ("train.validate_proxy",)

@@ -13,7 +13,7 @@ from mvsearch.search.belief import Belief
 from mvsearch.search.correction import Correction, Law
 from mvsearch.search.encoding import Array, Encoder
 from mvsearch.search.improvement import Losses, Region, region_of
-from mvsearch.search.knowledge import Known, losses_of
+from mvsearch.search.knowledge import Known, losses_of, thinned
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.space import Value
 
@@ -21,6 +21,8 @@ MARGIN = 0.1
 """Of the front's extent, by which the point that volumes are measured from lies beyond its worst values."""
 NUM_DRAWS = 16
 """Of what a candidate may turn out to be (antithetic normal, fixed seed)."""
+ROUGH = 100
+"""Members of the front that gains are measured from where a quick look will do."""
 DOUBT = 3.0
 """Standard deviations by which every objective may turn out better: what is dominated even then is so beyond doubt."""
 HOPE = 0.02
@@ -87,7 +89,13 @@ class Judge:
         bounded = bool(len(known)) and bool(np.isfinite(constraints).all())
         self._constraint = Correction(features, _constraints(beliefs), constraints) if bounded else None
         self._front = losses_of(front)
-        self.region = _region(self._front, self._front) if front else None
+        self.region: Region | None = None
+        self.rough: Region | None = None
+        if front:
+            self.region = _region(self._front, self._front)
+            # Of two objectives the whole front is as quick.
+            few = self._front.shape[1] == 2
+            self.rough = self.region if few else _region(losses_of(thinned(front, ROUGH)), self._front)
         objectives = len(self._corrections)
         self._draws, self._weights = np.zeros((1, objectives)), np.ones(1)
         if not self.exact:
@@ -157,7 +165,7 @@ def _region(front: Losses, points: Losses) -> Region:
     """What a front leaves, down to somewhat beyond the worst of these points."""
     nadir, ideal = points.max(axis=0), points.min(axis=0)
     margin = MARGIN * np.maximum(nadir - ideal, 1e-6 * np.maximum(1.0, np.abs(nadir)))
-    return region_of(front, nadir + margin, ideal - margin)
+    return region_of(front, nadir + margin)
 
 
 def _values(beliefs: Iterable[Belief | None], k: int) -> Array:

@@ -163,7 +163,7 @@ class Proposer:
             new = draw.children(parents, wanted)
             guess = sketch.guess(self._encoder.encode([p for p, _ in new]))
             missed = np.clip(guess[:, -2:], 0, None).sum(axis=1)
-            gains = judge.region.gain(guess[:, :-2]) if judge.region else np.zeros(len(new))
+            gains = judge.rough.gain(guess[:, :-2]) if judge.rough else np.zeros(len(new))
             children += new
             scores = np.concatenate([scores, np.where(missed > 0, -missed, gains)])
             best = [int(i) for i in np.argsort(-scores, kind="stable")[: max(MIN_PARENTS, wanted // 4)]]

@@ -12,6 +12,10 @@ from mvsearch.spec.record import Evaluation, Measurement, Trial
 RUN_SCHEMA_VERSION = 2
 
 
+SAMPLERS = ("default", "tpe", "nsga2", "nsga3", "random")
+"""What may propose candidates: ours, and Optuna's."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
     """How a run trains members of its front on the user's images.
@@ -57,6 +61,10 @@ class RunSettings:
         calibration: hash of the user's own calibration of the predictor; empty without one.
         anchors: hash of the fit of top-1 with the user's own networks; empty without any.
         train: how members of the front are trained; None without images.
+        sampler: what proposes candidates: `default`, or one of Optuna's: `tpe`, `nsga2`, `nsga3`, `random`.
+        screened: whether what one of Optuna's samplers proposes has to pass our screen.
+        stop_flat: whether the search ends when the hypervolume has stopped growing.
+        measure_trials: networks to measure beyond the front, for a search by measured latencies.
     """
 
     budgets: tuple[Budget, ...]
@@ -70,6 +78,10 @@ class RunSettings:
     calibration: str = ""
     anchors: str = ""
     train: TrainSettings | None = None
+    sampler: str = "default"
+    screened: bool = True
+    stop_flat: bool = True
+    measure_trials: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -84,7 +96,9 @@ class RunSettings:
         """
         settings = read_plain(cls, data, "settings")
         ranges = [("resolution", settings.resolution, 32, 2048), ("trials", settings.trials, 1, None)]
-        ranges += [("seed", settings.seed, 0, None)]
+        ranges += [("seed", settings.seed, 0, None), ("measure_trials", settings.measure_trials, 0, None)]
+        if settings.sampler not in SAMPLERS:
+            raise ValueError(f"`settings.sampler` is `{settings.sampler}`")
         if train := settings.train:
             ranges += [("train.resolution", train.resolution, 32, None)]
             ranges += [(f"train.{k}", getattr(train, k), 1, None) for k in ("candidates", "steps", "batch_size", "seeds")]

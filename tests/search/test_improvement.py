@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mvsearch.search.belief import Belief
 from mvsearch.search.bench.volume import hypervolume as exact_volume
 from mvsearch.search.encoding import Encoder
-from mvsearch.search.improvement import Probes, Staircase, non_dominated, region_of
+from mvsearch.search.improvement import Boxes, Staircase, non_dominated, region_of
 from mvsearch.search.judge import Candidate, Judge
 from mvsearch.search.knowledge import Known
 from mvsearch.search.pareto import hypervolume
@@ -66,29 +66,49 @@ def test_gains_keep_the_shape():
 
 
 @quick
-@given(st.integers(0, 10**6))
-def test_probes_estimate_the_volume(seed):
-    rng = np.random.default_rng(seed)
-    front, points = rng.random((rng.integers(0, 12), 3)), rng.random((8, 3)) * 0.8
-    reference = np.array([1.1, 1.1, 1.1])
-    region = region_of(front, reference, np.zeros(3))
-    assert isinstance(region, Probes)
+@given(
+    st.integers(1, 3).flatmap(
+        lambda k: st.tuples(
+            st.lists(st.tuples(*[values] * k), max_size=15), st.lists(st.tuples(*[values] * k), min_size=1, max_size=5)
+        )
+    )
+)
+def test_any_number_of_objectives(drawn):
+    front, points = drawn
+    reference = np.full(len(points[0]), 10.0)
+    region = Boxes(np.array(front).reshape(-1, len(reference)), reference)
 
     def volume(members):
         return exact_volume([tuple(reference - m) for m in members])
 
     for p in points:
-        exact = [volume([*front, q]) - volume(front) for q in points]
-        # Of the box that is probed: two thousand free probes tell no smaller volumes apart.
-        assert region.gain(points) == pytest.approx(exact, rel=0.05, abs=0.005)
-        region.take(p)
-        front = np.vstack([front, p])
+        assert region.gain(np.array(points)) == pytest.approx([volume([*front, q]) - volume(front) for q in points])
+        region.take(np.array(p))
+        front = [*front, p]
 
 
-def test_probes_are_the_same_every_time():
-    front, points = np.array([[1.0, 2.0, 3.0]]), np.random.default_rng(0).random((5, 3)) * 4
-    gains = [Probes(front, np.full(3, 5.0), np.zeros(3)).gain(points).tolist() for _ in range(2)]
-    assert gains[0] == gains[1]
+@quick
+@given(st.lists(pairs, max_size=15), st.lists(pairs, min_size=1, max_size=5))
+def test_two_objectives_either_way(front, points):
+    front, points, reference = np.array(front).reshape(-1, 2), np.array(points), np.array(REFERENCE)
+    one, other = region_of(front, reference), Boxes(front, reference)
+    assert isinstance(one, Staircase)
+    assert one.gain(points) == pytest.approx(other.gain(points))
+
+
+def test_a_long_front_of_three_objectives():
+    rng = np.random.default_rng(0)
+    directions = np.abs(rng.standard_normal((300, 3)))
+    front = 1 - directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    assert non_dominated(front).all()
+    reference = np.full(3, 1.1)
+    region = region_of(front, reference)
+
+    def volume(members):
+        return exact_volume([tuple(reference - m) for m in members])
+
+    points = rng.random((5, 3))
+    assert region.gain(points) == pytest.approx([volume([*front, p]) - volume(front) for p in points], abs=1e-9)
 
 
 @quick

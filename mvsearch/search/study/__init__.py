@@ -1,6 +1,6 @@
 """The Optuna side of the search. Optuna is imported in this package only."""
 
 from mvsearch.search.study.sampler import FrontSampler, SpaceExhaustedError, distributions
-from mvsearch.search.study.study import SAMPLERS, Asked, Batch, SearchStudy
+from mvsearch.search.study.study import Asked, Batch, SearchStudy
 
-__all__ = ["SAMPLERS", "Asked", "Batch", "FrontSampler", "SearchStudy", "SpaceExhaustedError", "distributions"]
+__all__ = ["Asked", "Batch", "FrontSampler", "SearchStudy", "SpaceExhaustedError", "distributions"]

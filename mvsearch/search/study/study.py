@@ -21,12 +21,12 @@ from mvsearch.search.screen import Screen
 from mvsearch.search.study.sampler import ARCH_ID, GENERATION, FrontSampler, SpaceExhaustedError, distributions
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Trial
+from mvsearch.spec.run import SAMPLERS
 from mvsearch.spec.space import SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 CONSTRAINT = "budgets_and_floor"
-DEFAULT = "default"
 MAX_ATTEMPTS = 60
 """Proposals of one of Optuna's samplers that are rejected for one that is evaluated."""
 
@@ -52,8 +52,6 @@ _ENGINES = {
     "nsga3": _Engine(lambda seed: NSGAIIISampler(seed=seed), 50, "NSGAIIISampler:generation"),
     "random": _Engine(lambda seed: RandomSampler(seed=seed), 50),
 }
-SAMPLERS = (DEFAULT, *_ENGINES)
-"""Names of what may propose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class SearchStudy:
         space: the search space.
         excess: by how much a network exceeds the counted budgets.
         prior: beliefs about candidates.
-        sampler: one of `SAMPLERS`.
+        sampler: one of `spec.run.SAMPLERS`.
         screened: whether what one of Optuna's samplers proposes has to pass our screen; the default has its own.
         seed: of the sampler.
         finished: trials of a run that is resumed, in order.
@@ -108,7 +106,7 @@ class SearchStudy:
         space: SearchSpace,
         excess: Excess,
         prior: Prior,
-        sampler: str = DEFAULT,
+        sampler: str = SAMPLERS[0],
         screened: bool = True,
         seed: int = 0,
         finished: Sequence[Finished] = (),

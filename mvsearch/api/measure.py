@@ -25,7 +25,7 @@ from mvsearch.search.measuring import (
     Outcome,
     from_packages,
     with_failure,
-    with_record,
+    with_records,
 )
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Measurement
@@ -33,6 +33,7 @@ from mvsearch.spec.run import RunSettings
 
 if TYPE_CHECKING:
     from mvsearch.search.explore import Listener
+    from mvsearch.search.measurements import MeasurementFile
     from mvsearch.search.store import Store
     from mvsearch.spec.record import Evaluation, Trial
     from mvsearch.targets import Artifact, StopPolicy, Target
@@ -257,7 +258,7 @@ def _run(folder: RunFolder, target_name: str | None, bench: _Bench) -> MeasureRe
                     if measured.record:
                         records.append(measured.record)
                     if own:
-                        _keep(store, measured, target.name)
+                        _keep(store, measured, target, records)
             except KeyboardInterrupt:
                 kept = sum(m.record is not None for m in found)
                 bench.listener.stage(f"interrupted; {kept} measurements are kept: `mvsearch report {folder.path}` shows them")
@@ -316,15 +317,19 @@ def _package_of(arch_id: str, folder: RunFolder) -> Path | None:
     return exported if folder.read().get("winner") == arch_id and exported.is_dir() else None
 
 
-def _keep(store: Store, measured: Measured, target: str) -> None:
+def _keep(store: Store, measured: Measured, target: Target, records: MeasurementFile) -> None:
     """Into the store, where the member was built before; a run that goes on finds the others' records in its folder."""
+    from mvsearch.search.repeats import between_sessions
+
     evaluation = store.verified().get(measured.arch_id)
     if evaluation is None:
         return
     if isinstance(measured.outcome, MeasureFailure):
-        store.set_verified(with_failure(evaluation, measured.outcome, target))
+        store.set_verified(with_failure(evaluation, measured.outcome, target.name))
     else:
-        store.set_verified(with_record(evaluation, measured.outcome))
+        sessions = records.sessions(evaluation.resolution, target.spec.key)
+        one = sessions.get(measured.arch_id, [measured.outcome])
+        store.set_verified(with_records(evaluation, one, between_sessions(sessions)))
 
 
 def _left_out(members: int, items: int, target: Target, folder: RunFolder) -> list[str]:

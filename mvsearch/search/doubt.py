@@ -144,7 +144,8 @@ def to_repeat(
     """Measured networks whose place is in doubt for the measurements' noise alone, so that repeats can settle it.
 
     Gains and predictions are taken as they are: no repeat tells more about them. In doubt is who is on the front, or
-    the fastest of the tie, with a probability strictly between `CLEAR` and 1 - `CLEAR`.
+    the fastest of the tie, with a probability strictly between `CLEAR` and 1 - `CLEAR`. A place on the front has to be in
+    doubt among the measured networks alone as well: what a prediction leaves open, no repeat settles.
 
     Args:
         gains: what the front maximises, of every network within the counted budgets.
@@ -164,9 +165,11 @@ def to_repeat(
     place = {i: k for k, i in enumerate(kept)}
     errors = np.random.default_rng(seed).standard_normal((draws, len(measured)))
     drawn = np.tile(x[kept], (draws, 1))
-    drawn[:, [place[i] for i in measured]] += errors * noise[measured]
-    on = membership(np.tile(gain[kept], (draws, 1)), drawn, [place[i] for i in measured], log_limit).mean(axis=0)
-    doubtful = {i for i, p in zip(measured, on, strict=True) if CLEAR < p < 1 - CLEAR}
+    columns = [place[i] for i in measured]
+    drawn[:, columns] += errors * noise[measured]
+    on = membership(np.tile(gain[kept], (draws, 1)), drawn, columns, log_limit).mean(axis=0)
+    alone = membership(np.tile(gain[measured], (draws, 1)), drawn[:, columns], range(len(measured)), log_limit).mean(axis=0)
+    doubtful = {i for i, p, q in zip(measured, on, alone, strict=True) if all(CLEAR < x < 1 - CLEAR for x in (p, q))}
     tied = [i for i in tie if noise[i] > 0]
     if len(tied) > 1:
         first = drawn[:, [place[i] for i in tied]].argmin(axis=1)

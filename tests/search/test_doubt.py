@@ -233,6 +233,7 @@ def test_who_is_clear_of_doubt_is_not_measured_again():
     assert to_repeat(gains, log_ms, noise) == [0], "faster than a better one by half of the noise; the others are sure"
     assert to_repeat(gains, log_ms, [0.0, 0.0, 0.0, 0.0]) == []
     assert to_repeat(gains, log_ms, [0.0, 0.01, 0.0, 0.0]) == [], "nobody repeats a prediction"
+    assert to_repeat(gains, log_ms, [0.01, 0.0, 0.0, 0.0]) == [], "nor what is in doubt for a prediction alone"
     assert to_repeat(gains, log_ms, [0.0001] * 4) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,8 @@ LABELS = {
     "pymoo-nsga2": "pymoo integer NSGA-II",
     "random": "random",
 }
-VARIANTS = {"as-is": "as its users would run it", "screened": "with our screen", "started": "with our screen and start"}
+SHORT = {"as-is": "as run by users", "screened": "screened", "started": "screened, started"}
+VARIANTS = {"as-is": "as its users would run it", "screened": "with our screen", "started": "with our screen and our start"}
 
 
 def render_bench(
@@ -48,38 +50,43 @@ def render_bench(
 def _of_problem(problem: Problem, races: Mapping[Race, Sequence[Row]], whole: float, marks: Sequence[int]) -> RenderableType:
     at = [standings(races, problem.name, mark) for mark in marks]
     best = [max((s.median for s in column), default=0.0) for column in at]
-    table = plain_table(("engine", False), *((f"{m:,} trials", True) for m in marks), ("CPU s", True))
-    shown = ""
+    table = plain_table(("engine", False), *((f"{m:,}", True) for m in marks), ("CPU s", True))
+    table.columns[0].no_wrap = True
+    shown, seeds = "", max((s.seeds for s in at[-1]), default=0)
+    decimals = 2 - math.floor(math.log10(best[-1])) if best[-1] > 0 else 2
     for line in zip(*at, strict=True):
         first, last = line[0], line[-1]
         if first.variant != shown and first.contender != OURS:
             shown = first.variant
             table.add_row(Text(VARIANTS[shown], style="dim"))
-        cells = [_cell(s, s.median == b) for s, b in zip(line, best, strict=True)]
+        cells = [_cell(s, s.median == b, max(0, decimals)) for s, b in zip(line, best, strict=True)]
         table.add_row(
             Text(LABELS[first.contender], style="bold" if first.contender == OURS else ""), *cells, f"{last.seconds:.1f}"
         )
     every = [leads(races, problem.name, m) for m in marks]
     for lead in zip(*every, strict=True):
-        table.add_row(Text(f"ours / best peer {VARIANTS[lead[0].variant]}"), *(Text(_ratio(one)) for one in lead), "")
+        table.add_row(Text(f"ours / best {SHORT[lead[0].variant]}"), *(Text(_ratio(one)) for one in lead), "")
     ours = [next((s for s in column if s.contender == OURS), None) for column in at]
     if whole > 0 and all(ours):
-        table.add_row("ours, share of the reference front", *(f"{100 * s.median / whole:.1f} %" for s in ours if s), "")
-    seeds = max((s.seeds for s in at[-1]), default=0)
+        table.add_row("ours / reference front", *(f"{100 * s.median / whole:.1f} %" for s in ours if s), "")
     reference = ", ".join(f"{name} {value:.5g}" for name, value in zip(problem.objectives, problem.reference, strict=True))
     front = f" Reference front: hypervolume {whole:.5g}." if whole > 0 else " No reference front is known."
     return Group(
         titled(f"{problem.name}: {problem.description}", table),
         note(
-            f"Hypervolume of feasible evaluated networks, median of {seeds} seed{'s' * (seeds != 1)} (lowest to highest). "
+            f"Hypervolume of feasible evaluated networks by trials, median of {_seeds(seeds)}, lowest and highest below. "
             f"Reference point: {reference}; {problem.reference_note}.{front}"
         ),
     )
 
 
-def _cell(s: Standing, is_best: bool) -> Text:
-    spread = "" if s.seeds == 1 else f"\n({s.low:.3g} to {s.high:.3g})"
-    return Text(f"{s.median:.4g}{spread}", style="bold" if is_best and s.median > 0 else "", justify="right")
+def _cell(s: Standing, is_best: bool, decimals: int) -> Text:
+    spread = "" if s.seeds == 1 else f"\n{s.low:.{decimals}f}-{s.high:.{decimals}f}"
+    return Text(f"{s.median:.{decimals + 1}f}{spread}", style="bold" if is_best and s.median > 0 else "", justify="right")
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' * (count != 1)}"
 
 
 def _ratio(lead: Lead) -> str:

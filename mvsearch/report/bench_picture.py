@@ -71,6 +71,10 @@ def draw_bench(problem: Problem, races: Mapping[Race, Sequence[Row]], whole: flo
             axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:g}")
             if whole > 0:
                 axes.axhline(100, color=MUTED, linewidth=0.8, linestyle=(0, (4, 4)), zorder=1)
+                axes.annotate(
+                    "reference front", (0, 100), xycoords=("axes fraction", "data"), xytext=(4, 3), textcoords="offset points",
+                    fontsize=8, color=MUTED,
+                )  # fmt: skip
         by_trials.set_xlim(10, trials)
         by_trials.set_ylim(bottom=0)
         by_trials.set_ylabel("hypervolume, % of the reference front" if whole > 0 else "hypervolume")

@@ -19,10 +19,21 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["TrainOptions", "__version__", "build", "calibrate", "describe", "load", "measure", "search", "validate"]
+__all__ = [
+    "SearchOptions",
+    "TrainOptions",
+    "__version__",
+    "build",
+    "calibrate",
+    "describe",
+    "load",
+    "measure",
+    "search",
+    "validate",
+]
 
 _HOMES = {
-    **dict.fromkeys(("TrainOptions", "calibrate", "describe", "measure", "validate"), "mvsearch.api"),
+    **dict.fromkeys(("SearchOptions", "TrainOptions", "calibrate", "describe", "measure", "validate"), "mvsearch.api"),
     "load": "mvsearch.export.library",
     "build": "mvsearch.models",
 }

@@ -7,12 +7,14 @@ from mvsearch.api.read import read_network
 from mvsearch.api.report import rebuild_report
 from mvsearch.api.run import RunResult
 from mvsearch.api.search import search
+from mvsearch.api.settings import SearchOptions
 from mvsearch.api.training import TrainOptions
 from mvsearch.api.validate import validate, validate_accuracy
 
 __all__ = [
     "Description",
     "RunResult",
+    "SearchOptions",
     "TrainOptions",
     "calibrate",
     "describe",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from mvsearch.accuracy.images import ImageCache
     from mvsearch.search.executor import Executor
     from mvsearch.search.explore import Listener
-    from mvsearch.search.final import Verified
+    from mvsearch.search.final import FrontVerifier, Verified
     from mvsearch.search.goals import Goals
     from mvsearch.search.queue import MeasureQueue
     from mvsearch.search.store import Store
@@ -134,12 +135,22 @@ class Run:
             goals = goals_of(self.settings, target, self.estimator)
             size = "; ".join(filter(None, [f"{self.space.num_points:.0e} points", describe_held(self.space)]))
             self.listener.stage(f"searching `{self.space.name}` ({size})")
-            explorer = Explorer(self.space, goals, target, store, self.settings.seed, self.listener)
-            trials = explorer.run(self.settings.trials, executors, self.means.time_limit)
+            asked = self.settings
+            explorer = Explorer(
+                self.space, goals, target, store, asked.seed, self.listener,
+                sampler=asked.sampler, screened=asked.screened, stop_flat=asked.stop_flat,
+            )  # fmt: skip
+            trials = explorer.run(asked.trials, executors, self.means.time_limit)
+            if explorer.ended:
+                self.listener.stage(explorer.ended)
             if not any(t.feasible for t in trials):
                 raise self._nothing_feasible([t.evaluation for t in trials], goals)
             converts = self._converts()
-            verified = self._verified(folder, trials, goals, store, executors[0], target, converts, queue)
+            verifier = self._verifier(folder, goals, store, executors[0], target, converts, queue)
+            verified = verifier.run(trials)
+            if asked.measure_trials:
+                trials = self._search_by_measuring(trials, goals, store, target, verifier)
+                verified = verifier.run(trials)
             trained = None
             if self.images and verified.members:
                 trained = train_front(
@@ -211,17 +222,31 @@ class Run:
             self.listener.stage(f"Core ML conversion is left out: {reason}")
         return converts
 
-    def _verified(
+    def _search_by_measuring(
+        self, trials: Sequence[Trial], goals: Goals, store: Store, target: Target, verifier: FrontVerifier
+    ) -> list[Trial]:
+        from mvsearch.search.measured_search import MeasuredSearch
+
+        if verifier.bench is None:
+            self.listener.stage("nobody is there to measure: `--measure-trials` is left out")
+            return list(trials)
+        limit = self.means.time_limit
+        until = math.inf if limit is None else time.monotonic() + limit
+        search = MeasuredSearch(
+            self.space, goals, target, store, verifier, self.settings.seed, lambda: time.monotonic() > until, self.listener
+        )
+        return search.run(trials, self.settings.measure_trials)
+
+    def _verifier(
         self,
         folder: RunFolder,
-        trials: Sequence[Trial],
         goals: Goals,
         store: Store,
         executor: Executor,
         target: Target,
         converts: bool,
         queue: MeasureQueue | None,
-    ) -> Verified:
+    ) -> FrontVerifier:
         from mvsearch.export.member import verify_member
         from mvsearch.search.final import FrontVerifier
         from mvsearch.search.measurements import MeasurementFile
@@ -240,7 +265,7 @@ class Run:
             bench=queue or bench_for(executor, target, self.settings.seed),
             convert=converts,
             listener=self.listener,
-        ).run(trials)
+        )
 
     def _notes(self, folder: RunFolder) -> list[str]:
         from mvsearch.search.packages import Packages

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mvsearch.api.anchors import fitted_estimator, hash_of_estimator, kept_estimator
 from mvsearch.api.run import Run, RunResult
-from mvsearch.api.settings import Means, check_possible, settings_of
+from mvsearch.api.settings import Means, SearchOptions, check_possible, settings_of
 from mvsearch.api.training import TrainOptions, prepare_training
 from mvsearch.errors import InputError
 from mvsearch.search.folder import RunFolder, choose_path, open_folder
@@ -37,6 +37,7 @@ def search(
     anchors: str | Path | None = None,
     data: str | Path | None = None,
     training: TrainOptions | None = None,
+    options: SearchOptions | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     command: str | None = None,
@@ -64,6 +65,7 @@ def search(
         data: images to train members of the front on: a folder with a folder per class, perhaps under `train/` and `val/`;
             a `.zip` of that; WebDataset shards; or `procedural`, generated images for trying it out.
         training: how to train; says nothing without `data`.
+        options: how to search: which sampler, when to stop, how many networks to measure on the way.
         out: folder of the run; `reports/BUDGET-TARGET-TIME` by default.
         resume: go on with the run in `out`.
         command: how to call it again, for the record.
@@ -82,8 +84,9 @@ def search(
         kept = RunFolder(Path(out or "")).calibration
         calibration = kept if kept.exists() else None
     settings, search_space = settings_of(
-        budget, target, space, trials, seed, confidence, resolution, Path(calibration) if calibration else None
-    )
+        budget, target, space, trials, seed, confidence, resolution, Path(calibration) if calibration else None,
+        options or SearchOptions(),
+    )  # fmt: skip
     means = Means(workers, in_process, address, queue, time_limit, Path(calibration) if calibration else None)
     means.check(settings)
     from mvsearch.search.explore import Silent

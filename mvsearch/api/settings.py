@@ -12,10 +12,42 @@ from mvsearch.errors import InputError, NoCandidateError
 from mvsearch.spec.budget import parse_budgets
 from mvsearch.spec.published import published_networks
 from mvsearch.spec.record import Evaluation
-from mvsearch.spec.run import RunSettings
+from mvsearch.spec.run import SAMPLERS, RunSettings
 
 if TYPE_CHECKING:
     from mvsearch.spec.space import SearchSpace
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How a run searches.
+
+    Attributes:
+        sampler: what proposes: `default`, or Optuna's `tpe`, `nsga2`, `nsga3` or `random`.
+        screened: whether what one of Optuna's samplers proposes has to pass our screen before it costs a trial: within the
+            budgets, new, and not dominated by what is known.
+        stop_flat: end when the last 500 trials brought less than 0.1 % of the hypervolume.
+        measure_trials: networks to measure after the front was, each where what was measured until then says that it should
+            add most: a search by measured latencies. Needs a device.
+    """
+
+    sampler: str = "default"
+    screened: bool = True
+    stop_flat: bool = True
+    measure_trials: int = 0
+
+    def check(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            InputError: an unknown sampler, a number out of range, or a screen left off that cannot be.
+        """
+        if self.sampler not in SAMPLERS:
+            raise InputError(f"`--sampler` is `{self.sampler}`", f"one of {', '.join(f'`{s}`' for s in SAMPLERS)}")
+        if self.sampler == SAMPLERS[0] and not self.screened:
+            raise InputError("`--no-screen` with the default sampler", "it is made of its screen; choose another `--sampler`")
+        if self.measure_trials < 0:
+            raise InputError(f"`--measure-trials` is `{self.measure_trials}`", "an integer of at least 0")
 
 
 def settings_of(
@@ -27,6 +59,7 @@ def settings_of(
     confidence: float,
     resolution: int | None,
     calibration: Path | None,
+    options: SearchOptions,
 ) -> tuple[RunSettings, SearchSpace]:
     """Check what was asked and put it together; arguments and errors as `search`."""
     from mvsearch.costs import image_size
@@ -50,7 +83,12 @@ def settings_of(
         # A target that predicts nothing is refused before a folder is made; this machine's are calibrated later.
         found.predict(next(iter(published_networks().values())), size)
     own = hash_of(calibration) if calibration else ""
-    return RunSettings(budgets, target, space, loaded.content_hash, trials, seed, size, confidence, own), loaded
+    options.check()
+    settings = RunSettings(
+        budgets, target, space, loaded.content_hash, trials, seed, size, confidence, own,
+        sampler=options.sampler, screened=options.screened, stop_flat=options.stop_flat, measure_trials=options.measure_trials,
+    )  # fmt: skip
+    return settings, loaded
 
 
 def check_possible(settings: RunSettings, space: SearchSpace) -> None:
@@ -102,3 +140,12 @@ class Means:
 
             parse_address(self.queue)
             check_servable(get_target(settings.target))
+        if settings.measure_trials and self.queue is None and self.address is None:
+            from mvsearch.targets import get_target
+
+            here = get_target(settings.target).capability()
+            if here.status != "available":
+                raise InputError(
+                    f"`--measure-trials` on `{settings.target}`, which cannot be measured here: {here.reason}",
+                    "give a `--queue` or the `--address` of a cluster that has the device, or `--target cpu`",
+                )

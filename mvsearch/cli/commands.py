@@ -47,6 +47,18 @@ def run(
     ] = "mobilevit",
     trials: Annotated[int, typer.Option("--trials", help="Distinct in-budget candidates to evaluate.")] = defaults.TRIALS,
     time_limit: Annotated[str | None, typer.Option("--time-limit", help="End the search after `90s`, `10m` or `2h`.")] = None,
+    stop_when_flat: Annotated[
+        bool, typer.Option(help="End it when the last 500 trials brought less than 0.1 % of the hypervolume.")
+    ] = True,
+    sampler: Annotated[
+        str, typer.Option("--sampler", help="What proposes: `default`, or Optuna's `tpe`, `nsga2`, `nsga3`, `random`.")
+    ] = "default",
+    screen: Annotated[
+        bool, typer.Option(help="Let another sampler's proposals cost a trial only within budget, new and not dominated.")
+    ] = True,
+    measure_trials: Annotated[
+        int, typer.Option("--measure-trials", help="Networks to measure beyond the front, chosen by what was measured so far.")
+    ] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same proposals.")] = 0,
     confidence: Annotated[
         float, typer.Option("--confidence", help="With which a predicted budget is met and top-1 reaches its lower bound.")
@@ -108,7 +120,7 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Search for the networks that keep a budget; verify them, export the best, write the report."""
-    from mvsearch.api import TrainOptions
+    from mvsearch.api import SearchOptions, TrainOptions
     from mvsearch.cli.output import TerminalListener
     from mvsearch.search.folder import choose_path
     from mvsearch.spec.budget import parse_budgets
@@ -132,6 +144,7 @@ def run(
             budget, target, space=space, trials=trials, time_limit=limit, seed=seed, confidence=confidence,
             resolution=resolution, workers=workers, in_process=in_process, address=address, queue=queue,
             calibration=calibration, anchors=anchors, data=data,
+            options=SearchOptions(sampler, screen, stop_when_flat, measure_trials),
             training=options if data is not None or options.given() else None, out=folder, resume=resume,
             command=shlex.join(["mvsearch", *sys.argv[1:]]), listener=listener,
         )  # fmt: skip

@@ -20,7 +20,6 @@ from mvsearch.spec.record import Evaluation, Trial
 from mvsearch.spec.space import SearchSpace
 from mvsearch.targets import Target
 
-
 STOPPED = "stopped"
 """Why a search ended whose user asked it to."""
 

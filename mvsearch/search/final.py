@@ -16,7 +16,7 @@ from mvsearch.search.explore import Listener, Silent, front_of
 from mvsearch.search.goals import Goals
 from mvsearch.search.law import Known, sigma
 from mvsearch.search.measurements import MeasurementFile
-from mvsearch.search.measuring import Bench, MeasureFailure, Outcome, job_of, with_failure, with_records
+from mvsearch.search.measuring import Bench, MeasureFailure, Outcome, from_packages, job_of, with_failure, with_records
 from mvsearch.search.packages import Packages
 from mvsearch.search.pareto import spread
 from mvsearch.search.repeats import MAX_MEASUREMENTS, between_sessions
@@ -145,6 +145,25 @@ class FrontVerifier:
                 continue
             if not (self.bench and self._repeat(self.bench, trials, repeats, lost)):
                 return replace(front_now, notes=(*self._notes(asked), *self._repeat_notes(repeats, lost)))
+
+    def measure(self, trials: Sequence[Trial]) -> None:
+        """Have these verified and measured wherever they stand, but for what was.
+
+        Args:
+            trials: finished ones.
+        """
+        known = self.store.verified()
+        latest = [t for t in (_latest(t, known) for t in trials) if not t.evaluation.failure]
+        convert = self.convert and from_packages(self.target)
+        asked: dict[str, Outcome | None] = {}
+        todo = [t for t in latest if self._missing(t, convert)]
+        if todo:
+            self._verify(todo, {t.number for t in todo} if convert else set(), 0, asked)
+        for trial in latest:
+            if trial not in todo:
+                self._offer(trial.evaluation, asked)
+        if self.bench and any(outcome is None for outcome in asked.values()):
+            self._measure(self.bench, asked)
 
     def _missing(self, trial: Trial, convert: bool) -> bool:
         e = trial.evaluation

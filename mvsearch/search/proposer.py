@@ -126,7 +126,7 @@ class Proposer:
         observed = knowledge.observations()
         self._forget({t.arch_id for t in (*observed, *knowledge.parents())})
         judge = Judge(self._encoder, [(t, self._belief(t)) for t in observed], knowledge.front)
-        if not judge.ready:
+        if number == 0 or not judge.ready or all(self._excess_of(t) > 0 for t in knowledge.parents()):
             return draw.generation(self._first(draw, size))
         if not judge.exact:
             size = min(size, max(LEARNING_SIZE, len(knowledge.seen) // 10))

@@ -16,6 +16,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from mvsearch.errors import SpecError
 from mvsearch.search.belief import Belief, Excess, Prior
 from mvsearch.search.knowledge import Knowledge, Known
 from mvsearch.search.proposer import GENERATION_SIZE, Generation, Proposal, Proposer
@@ -25,6 +26,10 @@ from mvsearch.spec.space import Dimension, SearchSpace
 ARCH_ID = "arch_id"
 """User attribute of a trial that names its network; where it is missing the trial's point is decoded."""
 GENERATION = "mvsearch:generation"
+NETWORK = "mvsearch:network"
+"""System attribute of a trial that was given one of our proposals: its network, before it has asked for its parameters."""
+FIXED = "fixed_params"
+"""Optuna's system attribute of a trial that somebody enqueued."""
 
 
 class SpaceExhaustedError(Exception):
@@ -85,6 +90,13 @@ class FrontSampler(BaseSampler):
         self._left: deque[Proposal] = deque()
         self._lock = threading.Lock()
 
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Count what somebody enqueued to the generation under way: whoever loads the study learns of it at the same time."""
+        if FIXED in trial.system_attrs:
+            with self._lock:
+                number = self._latest(study.get_trials(deepcopy=False))
+                study._storage.set_trial_system_attr(trial._trial_id, GENERATION, number)
+
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All dimensions of the space, proposed together."""
         return self._distributions
@@ -97,15 +109,17 @@ class FrontSampler(BaseSampler):
         """
         with self._lock:
             self._refill(study)
-            point = dict(self._left.popleft().point) if self._left else None
+            proposal = self._next(study)
             study._storage.set_trial_system_attr(trial._trial_id, GENERATION, self._number)
-        if point is None:
+            if proposal and FIXED not in trial.system_attrs:
+                study._storage.set_trial_system_attr(trial._trial_id, NETWORK, proposal.spec.arch_id)
+        if proposal is None:
             try:
                 study.stop()
             except RuntimeError:
                 raise SpaceExhaustedError from None
             return self._space.random_point(random.Random(f"{self._seed}/{trial.number}"))
-        return point
+        return dict(proposal.point)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -119,6 +133,16 @@ class FrontSampler(BaseSampler):
             self._refill(study)
             return self._number, self._generation, tuple(self._left)
 
+    def _next(self, study: Study) -> Proposal | None:
+        """The next proposal, but for networks that somebody else has tried since the generation was made."""
+        while self._left:
+            tried = {self._arch_id(t) for t in study.get_trials(deepcopy=False)[self._num_read :]}
+            while self._left:
+                if (proposal := self._left.popleft()).spec.arch_id not in tried:
+                    return proposal
+            self._refill(study)
+        return None
+
     def _refill(self, study: Study) -> None:
         """Make the next generation if nothing is left of the current one."""
         if self._left:
@@ -127,12 +151,16 @@ class FrontSampler(BaseSampler):
         signs = [-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in study.directions]
         if self._proposer is None:
             self._proposer = Proposer(self._space, self._excess, self._as_losses(signs), self._seed)
-        last = max((_generation_of(t) for t in trials[self._num_read :]), default=-1)
+        last = self._latest(trials)
         if last > self._number:
             # A study that was loaded may end in the middle of a generation: that is made again, and what was tried left out.
             self._make(study, trials, signs, last)
         if not self._left:
             self._make(study, trials, signs, self._number + 1)
+
+    def _latest(self, trials: Sequence[FrozenTrial]) -> int:
+        """Number of the last generation of which there are trials."""
+        return max([self._number, *(_generation_of(t) for t in trials[self._num_read :])])
 
     def _make(self, study: Study, trials: Sequence[FrozenTrial], signs: Sequence[float], number: int) -> None:
         assert self._proposer
@@ -161,16 +189,27 @@ class FrontSampler(BaseSampler):
 
     def _arch_id(self, trial: FrozenTrial) -> str:
         """Of the trial's network; empty while its point is not whole, or if it is of another space."""
-        known: str = trial.user_attrs.get(ARCH_ID, "")
-        if known or any(name not in trial.params for name in self._distributions):
+        known: str = trial.user_attrs.get(ARCH_ID) or trial.system_attrs.get(NETWORK, "")
+        if known:
             return known
-        return self._space.decode(trial.params).arch_id
+        try:
+            return self._space.decode(trial.params).arch_id
+        except SpecError:
+            return ""
 
     def _known(self, trial: FrozenTrial, arch_id: str, signs: Sequence[float]) -> Known:
-        if trial.state != TrialState.COMPLETE:
-            return Known(trial.params, arch_id, None)
+        point = {name: trial.params[name] for name in self._distributions if name in trial.params}
+        if trial.state != TrialState.COMPLETE or len(point) < len(self._distributions):
+            return Known(point, arch_id, None)
         losses = tuple(s * v for s, v in zip(signs, trial.values, strict=True))
-        return Known(trial.params, arch_id, losses, max(trial.constraints.values(), default=-math.inf))
+        if not all(map(math.isfinite, losses)):
+            return Known(point, arch_id, None)  # Optuna takes an infinite value for a result.
+        constraint = max(trial.constraints.values(), default=-math.inf)
+        if ARCH_ID not in trial.user_attrs and NETWORK not in trial.system_attrs:
+            # What we did not propose may be over a counted budget, of which the study need not know.
+            over = self._excess(self._space.decode(point))
+            constraint = max(constraint, over) if over > 0 else constraint
+        return Known(point, arch_id, losses, constraint)
 
     def _as_losses(self, signs: Sequence[float]) -> Prior | None:
         if self._prior is None:

@@ -30,6 +30,8 @@ from mvsearch.spec.arch import (
 
 Resolution = int | tuple[int, int]
 MIN_RESOLUTION, MAX_RESOLUTION = 32, 2048
+NETWORK_CACHE = 256
+"""Networks whose parts are remembered: what is counted is predicted and estimated next."""
 PART_CACHE = 4096
 """Parts that are remembered; neighbours in a search share most of theirs."""
 SEGMENT_CACHE = 16_384
@@ -116,7 +118,11 @@ def lower(spec: ArchSpec, resolution: Resolution) -> tuple[Part, ...]:
     Returns:
         Stem, stages and head, each with its operations in order.
     """
-    height, width = image_size(resolution)
+    return _lower(spec, *image_size(resolution))
+
+
+@lru_cache(maxsize=NETWORK_CACHE)
+def _lower(spec: ArchSpec, height: int, width: int) -> tuple[Part, ...]:
     shape: Shape = (1, spec.in_channels, height, width)
     parts = []
     for name, part in (("stem", spec.stem), *((f"stages.{i}", s) for i, s in enumerate(spec.stages))):

@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from mvsearch.search.belief import Excess
 from mvsearch.search.blind import held_values
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.space import Dimension, Point, SearchSpace, Value
+
+T = TypeVar("T")
 
 SHARE_CROSSOVER = 0.25
 SHARE_SCALED, SHARE_ALIKE, SHARE_MORE, SHARE_WIDTHS = 0.03, 0.05, 0.4, 0.4
@@ -60,6 +63,10 @@ class Breeder:
                 if scaled is not None:
                     yield scaled, "scaled"
 
+    def pick(self, of: Sequence[T]) -> T:
+        """One of these; `random.choice` would take three times as long."""
+        return of[int(self.rng.random() * len(of))]
+
     def random(self) -> dict[str, Value]:
         """A point drawn uniformly, but for what is held."""
         return {**self.space.random_point(self.rng), **self.held}
@@ -88,16 +95,16 @@ class Breeder:
         while changes < MAX_CHANGES and self.rng.random() < SHARE_MORE:
             changes += 1
         for _ in range(changes):
-            d = self.rng.choice(self._widths if self._widths and self.rng.random() < SHARE_WIDTHS else self._free)
+            d = self.pick(self._widths if self._widths and self.rng.random() < SHARE_WIDTHS else self._free)
             point[d.name] = self._other(d, point[d.name])
         return point
 
     def _mutate_alike(self, point: dict[str, Value]) -> dict[str, Value]:
         """The same new value in every stage: one kind of block, one ratio."""
-        key = self.rng.choice(
+        key = self.pick(
             [d for d in self._free if d.name.startswith("stage") and not d.name.endswith((".channels", ".dim"))] or self._free
         ).name
-        value = self.rng.choice(self.space.by_name[key].choices)
+        value = self.pick(self.space.by_name[key].choices)
         suffix = key.partition(".")[2]
         return {
             n: value if n.partition(".")[2] == suffix and suffix and value in self.space.by_name[n].choices else v
@@ -106,7 +113,7 @@ class Breeder:
 
     def _other(self, d: Dimension, value: Value) -> Value:
         if not d.ordered or len(d.choices) < 3:
-            return self.rng.choice([c for c in d.choices if c != value])
+            return self.pick([c for c in d.choices if c != value])
         at = d.choices.index(value)
         reach = max(1, round(self.rng.expovariate(1.0) * max(1.0, min(len(d.choices) / 24, at / 6))))
         to = at + reach if self.rng.random() < 0.5 else at - reach

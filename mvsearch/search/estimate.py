@@ -65,20 +65,31 @@ def estimate_on(
         batches = again
 
 
+def expect(spec: ArchSpec, resolution: int, target: Target, estimator: Estimator | None = None) -> Evaluation:
+    """What is not counted of a candidate: its latency and top-1. Half of `estimate`, for judging what may never be a trial."""
+    result = run_task(lambda s: _finite(_models(s, resolution, target, estimator)), spec)
+    if isinstance(result, Failure):
+        return Evaluation(spec, resolution, {}, failure=result)
+    return Evaluation(spec, resolution, result)
+
+
+def _models(spec: ArchSpec, resolution: int, target: Target, estimator: Estimator | None) -> dict[str, Measurement]:
+    return {"latency": target.predict(spec, resolution), "top1": estimate_top1(spec, resolution, estimator)}
+
+
+def _finite(found: dict[str, Measurement]) -> dict[str, Measurement]:
+    for metric, m in found.items():
+        if not math.isfinite(m.value):
+            raise TaskError("nan", f"{metric} is {m.value}")
+    return found
+
+
 def estimate(spec: ArchSpec, resolution: int, target: Target, estimator: Estimator | None = None) -> Evaluation:
     """Everything that is known of a candidate without building it."""
     start = time.perf_counter()
 
     def measure(spec: ArchSpec) -> dict[str, Measurement]:
-        found = {
-            **count(spec, resolution).measurements(),
-            "latency": target.predict(spec, resolution),
-            "top1": estimate_top1(spec, resolution, estimator),
-        }
-        for metric, m in found.items():
-            if not math.isfinite(m.value):
-                raise TaskError("nan", f"{metric} is {m.value}")
-        return found
+        return _finite({**count(spec, resolution).measurements(), **_models(spec, resolution, target, estimator)})
 
     result = run_task(measure, spec)
     seconds = time.perf_counter() - start

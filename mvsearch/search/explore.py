@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from mvsearch.search.belief import Belief
-from mvsearch.search.estimate import estimate, estimate_on
+from mvsearch.search.estimate import estimate_on, expect
 from mvsearch.search.executor import Executor
 from mvsearch.search.flatness import Flatness
 from mvsearch.search.goals import Goals
@@ -114,14 +114,13 @@ class Explorer:
             rejected = batch.screened
             self.store.set_generation(batch.number, rejected.proposed, rejected.over_budget, rejected.duplicates)
             executor = next((e for e in executors if getattr(e, "ready", True)), executors[-1])
-            evaluated = self._evaluate(batch.asked, executor)
-            flatness.add(evaluated)
-            for trial in evaluated:
+            for trial in self._evaluate(batch.asked, executor):
                 self.store.add(trial)
                 study.tell(trial.number, *self._told(trial))
                 finished.append(trial)
                 best.add(trial)
                 self.listener.progress(len(finished), trials, best.text)
+            flatness.add(finished[-len(batch.asked) :])
             if self.ended == STOPPED:
                 raise KeyboardInterrupt
             if before < self.first_front_after <= len(finished):
@@ -135,26 +134,26 @@ class Explorer:
 
     def _beliefs(self, specs: Sequence[ArchSpec]) -> list[Belief | None]:
         """What an evaluation will say, as far as that is known beforehand; None where the estimate fails."""
-        evaluations = [estimate(spec, self.goals.resolution, self.target, self.goals.estimator) for spec in specs]
+        evaluations = [expect(spec, self.goals.resolution, self.target, self.goals.estimator) for spec in specs]
         return [None if e.failure else Belief(self.goals.objectives(e), self.goals.constraint(e)) for e in evaluations]
 
-    def _evaluate(self, batch: Sequence[Asked], executor: Executor) -> list[Trial]:
-        """Evaluations of a batch, in the order of the trials; of those before the first that is missing where it is stopped."""
-        goals, found = self.goals, dict[int, Evaluation]()
+    def _evaluate(self, batch: Sequence[Asked], executor: Executor) -> Iterator[Trial]:
+        """Evaluations of a batch in the order of the trials, each as soon as it and those before it are there."""
+        goals, found, number = self.goals, dict[int, Evaluation](), 0
         specs = [a.proposal.spec for a in batch]
         try:
             for i, evaluation in estimate_on(executor, specs, goals.resolution, self.target, goals.estimator):
                 found[i] = evaluation
+                while number in found:
+                    yield self._trial(batch[number], found.pop(number))
+                    number += 1
         except KeyboardInterrupt:
-            self.ended = STOPPED
-        trials = []
-        for i, asked in enumerate(batch):
-            if i not in found:
-                break
-            feasible = found[i].failure is None and goals.violation(found[i]) <= 0
-            proposal = asked.proposal
-            trials.append(Trial(asked.number, proposal.point, found[i], feasible, proposal.origin, asked.generation))
-        return trials
+            self.ended = STOPPED  # What was yielded is kept.
+
+    def _trial(self, asked: Asked, evaluation: Evaluation) -> Trial:
+        feasible = evaluation.failure is None and self.goals.violation(evaluation) <= 0
+        proposal = asked.proposal
+        return Trial(asked.number, proposal.point, evaluation, feasible, proposal.origin, asked.generation)
 
     def _told(self, trial: Trial) -> tuple[Pair | None, float]:
         if trial.evaluation.failure:

@@ -32,6 +32,8 @@ class Flatness:
         self._reference: Pair | None = None
         self._areas: deque[tuple[int, float]] = deque()
         self._feasible = 0
+        self._worst = (-math.inf, 0.0)
+        self._generation = -1
 
     def add(self, trials: Sequence[Trial]) -> None:
         """Take in trials that have ended since, generation by generation."""
@@ -44,14 +46,22 @@ class Flatness:
     def _add(self, trials: Sequence[Trial]) -> None:
         points = [self._goals.objectives(t.evaluation) for t in trials if t.feasible and not t.evaluation.failure]
         self._feasible += len(points)
+        if self._reference is None and points:
+            self._worst = (
+                max(self._worst[0], *(-gain for gain, _ in points)),
+                max(self._worst[1], *(cost for _, cost in points)),
+            )
         members = [*self._front, *points]
         self._front = [members[i] for i in front(members)]
         if self._reference is None and self._feasible >= TRIALS:
-            floor = self._goals.floor if math.isfinite(self._goals.floor) else min(gain for gain, _ in self._front)
-            self._reference = floor, max(cost for _, cost in self._front)
-        if self._reference and trials:
+            floor = self._goals.floor if math.isfinite(self._goals.floor) else -self._worst[0]
+            self._reference = floor, self._worst[1]
+        if self._reference:
             number = trials[-1].number
+            if self._areas and trials[0].generation == self._generation:
+                self._areas.pop()  # The rest of a generation that a run was stopped in.
             self._areas.append((number, hypervolume(self._front, self._reference)))
+            self._generation = trials[0].generation
             while len(self._areas) > 1 and self._areas[1][0] <= number - TRIALS:
                 self._areas.popleft()
 

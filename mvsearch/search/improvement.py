@@ -16,6 +16,10 @@ def non_dominated(losses: Losses) -> np.ndarray[Any, np.dtype[np.bool_]]:
     keep = np.zeros(n, dtype=bool)
     # In lexicographic order nobody is dominated by somebody who comes later.
     order = np.lexsort(losses.T[::-1]) if n else np.zeros(0, dtype=int)
+    if n and losses.shape[1] == 2:
+        second = losses[order, 1]
+        keep[order] = second < np.concatenate([[np.inf], np.minimum.accumulate(second)[:-1]])
+        return keep
     kept = np.empty_like(losses)
     count = 0
     for i in order:

@@ -6,6 +6,7 @@ import heapq
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 
@@ -179,7 +180,6 @@ def _constraints(beliefs: Iterable[Belief | None]) -> Array:
 
 
 def _probability_kept(law: Law) -> Array:
-    from scipy.special import ndtr
-
-    certain = law.sd <= 0
-    return np.where(certain, (law.mean <= 0).astype(float), ndtr(-law.mean / np.where(certain, 1.0, law.sd)))
+    normal = NormalDist()
+    pairs = zip(law.mean.tolist(), law.sd.tolist(), strict=True)
+    return np.array([normal.cdf(-mean / sd) if sd > 0 else float(mean <= 0) for mean, sd in pairs])

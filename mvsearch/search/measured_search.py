@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mvsearch.search.belief import Belief
-from mvsearch.search.estimate import estimate
+from mvsearch.search.estimate import estimate, expect
 from mvsearch.search.explore import Listener, Silent
 from mvsearch.search.final import FrontVerifier
 from mvsearch.search.goals import Goals
@@ -119,5 +119,5 @@ class MeasuredSearch:
         return -gain, math.log(ms)
 
     def _beliefs(self, specs: Sequence[ArchSpec]) -> list[Belief | None]:
-        estimates = [estimate(s, self.goals.resolution, self.target, self.goals.estimator) for s in specs]
+        estimates = [expect(s, self.goals.resolution, self.target, self.goals.estimator) for s in specs]
         return [None if e.failure else Belief(self._values(e), self.goals.constraint(e)) for e in estimates]

@@ -42,7 +42,7 @@ MIN_SKETCHED = 100
 SHARE_RANDOM = 0.03
 NEIGHBOURS = 10
 """Parents are crossed with one that is at most so many places along the front away."""
-MAX_SKETCH = 800
+MAX_SKETCH = 500
 """Points that a sketch is learned from."""
 MIN_PARENTS = 8
 SHARE_FIRST = 5
@@ -135,20 +135,23 @@ class Proposer:
     def _breed(self, draw: _Draw, judge: Judge, knowledge: Knowledge, size: int) -> list[Judged]:
         """Candidates that promise something."""
         known = [_Parent(t.point, t.losses, t.constraint, self._excess_of(t)) for t in knowledge.parents() if t.losses]
-        learned, pool, beyond = list(known), list[Judged](), list[Judged]()
+        features, outputs = self._encoder.encode([p.point for p in known]), np.array([p.outputs for p in known])
+        pool, beyond = list[Judged](), list[Judged]()
         for number in range(MAX_ROUNDS):
             if number >= ROUNDS and pool:
                 break
-            sketch = Sketch(self._encoder.encode([p.point for p in learned]), np.array([p.outputs for p in learned]))
+            sketch = Sketch(features, outputs)
             parents = _parents([*known, *(_parent(j) for j in pool)])
             wanted = JUDGED * size // ROUNDS
             points = self._sketched(draw, judge, sketch, parents, max(MIN_SKETCHED, SKETCHED * size // (ROUNDS * STEPS)))
             taken = draw.take(points, wanted)
             if len(taken) < wanted // 2:
                 draw.widen()  # What lies near is known already.
-            children = self._believed(taken)
-            judged = judge.judge(children)
-            learned = (learned + [_parent(j) for j in judged])[-MAX_SKETCH:]
+            judged = judge.judge(self._believed(taken))
+            if judged:
+                new = self._encoder.encode([j.candidate.point for j in judged])
+                features = np.concatenate([features, new])[-MAX_SKETCH:]
+                outputs = np.concatenate([outputs, [_parent(j).outputs for j in judged]])[-MAX_SKETCH:]
             pool += [j for j in judged if judge.region is None or j.gain > 0]
             beyond += judged if not pool else []
         return pool or [j for j in judge.from_afar(beyond) if j.gain > 0]
@@ -253,8 +256,9 @@ class _Draw:
             if not parents or rng.random() < self._share_random:
                 found.append((self._breeder.random(), "random"))
                 continue
-            i = rng.randrange(len(parents))
-            near = i + rng.choice((-1, 1)) * rng.randint(1, NEIGHBOURS)
+            i = int(rng.random() * len(parents))
+            step = 1 + int(rng.random() * NEIGHBOURS)
+            near = i + step if rng.random() < 0.5 else i - step
             child = self._breeder.child(parents[i], parents[min(len(parents) - 1, max(0, near))])
             found.append(({**child, **self._breeder.held}, "bred"))
         return found

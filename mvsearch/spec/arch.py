@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
@@ -342,7 +342,7 @@ def _json(value: Any) -> str:
 
 
 def _values(part: Stem | Stage | Head) -> dict[str, Any]:
-    return {"kind": part.kind, **asdict(part)}
+    return {"kind": part.kind, **{f.name: getattr(part, f.name) for f in fields(part)}}
 
 
 def to_json(spec: ArchSpec) -> dict[str, Any]:

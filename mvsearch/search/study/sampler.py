@@ -127,11 +127,16 @@ class FrontSampler(BaseSampler):
         """A parameter that is not of the space, at random."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
-    def upcoming(self, study: Study) -> tuple[int, Generation, tuple[Proposal, ...]]:
-        """What the next trials will be given: number of the generation, the whole of it, and the proposals that are left."""
+    def hand_out(self, study: Study, limit: int) -> tuple[int, Generation, tuple[Proposal, ...]]:
+        """Proposals for trials that will be added to the study when they have ended, rather than asked for one by one.
+
+        Returns:
+            Number of the generation, the whole of it, and the next of its proposals: at most `limit`.
+        """
         with self._lock:
             self._refill(study)
-            return self._number, self._generation, tuple(self._left)
+            taken = tuple(self._left.popleft() for _ in range(min(limit, len(self._left))))
+            return self._number, self._generation, taken
 
     def _next(self, study: Study) -> Proposal | None:
         """The next proposal, but for networks that somebody else has tried since the generation was made."""

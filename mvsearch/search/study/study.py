@@ -22,7 +22,7 @@ from mvsearch.search.study.sampler import ARCH_ID, GENERATION, FrontSampler, Spa
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Trial
 from mvsearch.spec.run import SAMPLERS
-from mvsearch.spec.space import SearchSpace
+from mvsearch.spec.space import Point, SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -118,13 +118,15 @@ class SearchStudy:
         self._distributions = distributions(space)
         self._screen = Screen(("maximize", "minimize"))
         self._asked: dict[int, optuna.Trial] = {}
+        self._handed_out: dict[int, Asked] = {}
         self._number = 0
         self.study = optuna.create_study(
             directions=[StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE],  # Lower bound of top-1, latency.
             sampler=self._front_sampler,
         )
-        self.study.add_trials([self._frozen(*entry) for entry in finished])
         for trial, objectives, constraint in finished:
+            arch_id = trial.evaluation.arch_id
+            self.study.add_trial(self._frozen(trial.point, arch_id, trial.generation, objectives, constraint))
             self._number = trial.number + 1
             if self._engine:
                 self._screen.add(
@@ -144,9 +146,12 @@ class SearchStudy:
 
     def tell(self, number: int, objectives: tuple[float, float] | None, constraint: float) -> None:
         """Report a trial: its objectives (None if it failed), and its constraint, at most 0 where budgets are kept."""
+        if asked := self._handed_out.pop(number, None):
+            p = asked.proposal
+            self.study.add_trial(self._frozen(p.point, p.spec.arch_id, asked.generation, objectives, constraint))
+            return
         trial = self._asked.pop(number)
-        if self._engine:
-            self._note(self._space.decode(trial.params), objectives, constraint)
+        self._note(self._space.decode(trial.params), objectives, constraint)
         if objectives is None:
             self.study.tell(trial, state=TrialState.FAIL)
             return
@@ -158,10 +163,11 @@ class SearchStudy:
         self._screen.add(spec, objectives or (-math.inf, math.inf), objectives is not None and constraint <= 0)
 
     def _ask_default(self, limit: int) -> Batch:
-        number, generation, left = self._front_sampler.upcoming(self.study)
-        return Batch(
-            number, generation, tuple(self._take(self.study.ask(self._distributions), p, number) for p in left[:limit])
-        )
+        number, generation, proposals = self._front_sampler.hand_out(self.study, limit)
+        asked = tuple(Asked(self._number + i, p, number) for i, p in enumerate(proposals))
+        self._number += len(asked)
+        self._handed_out |= {a.number: a for a in asked}
+        return Batch(number, generation, asked)
 
     def _ask_engine(self, engine: _Engine, limit: int) -> Batch:
         """One of Optuna's samplers; made anew for each batch, with a seed that a resumed run has again."""
@@ -213,13 +219,15 @@ class SearchStudy:
         self._number += 1
         return Asked(self._number - 1, proposal, generation)
 
-    def _frozen(self, trial: Trial, objectives: tuple[float, float] | None, constraint: float) -> FrozenTrial:
-        generation = self._engine.generation if self._engine else GENERATION
+    def _frozen(
+        self, point: Point, arch_id: str, generation: int, objectives: tuple[float, float] | None, constraint: float
+    ) -> FrozenTrial:
+        attribute = self._engine.generation if self._engine else GENERATION
         shared: dict[str, Any] = {
-            "params": dict(trial.point),
+            "params": dict(point),
             "distributions": self._distributions,
-            "user_attrs": {ARCH_ID: trial.evaluation.arch_id},
-            "system_attrs": {generation: trial.generation} if generation else {},
+            "user_attrs": {ARCH_ID: arch_id},
+            "system_attrs": {attribute: generation} if attribute else {},
         }
         if objectives is None:
             return create_trial(state=TrialState.FAIL, **shared)

@@ -239,6 +239,29 @@ def test_a_rejected_proposal_is_told_as_a_budget_missed_or_as_a_failure():
     assert dominated.state == TrialState.FAIL
 
 
+def test_a_proposal_that_is_redrawn_is_the_one_after_a_failed_trial():
+    from optuna.samplers import NSGAIISampler
+    from optuna.trial import TrialState
+
+    def drawn(redraw):
+        engine, points = OptunaContender(tiny_problem(), NSGAIISampler(population_size=4, seed=0)), []
+        for i in range(24):
+            points.append(dict(engine.ask()))
+            if i < 8 or i % 3 == 0:
+                engine.tell((60.0 + i, 1.0), -1.0)
+            elif redraw:
+                engine.reject("dominated", -0.2)
+            else:
+                engine._suggested()
+                engine._study.tell(engine._trial, state=TrialState.FAIL)
+                engine._trial = None
+        return points, len(engine._study.trials)
+
+    (redrawn, few), (failed, many) = drawn(True), drawn(False)
+    assert redrawn == failed
+    assert few < many == 24
+
+
 def test_without_pymoo_one_clear_message(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymoo.algorithms.moo.nsga2", None)
     with pytest.raises(InputError, match="pymoo-nsga2"):

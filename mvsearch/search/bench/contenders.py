@@ -88,10 +88,13 @@ class OptunaContender:
         self._distributions = distributions(problem.space)
         self._reference = problem.reference
         self._rejected = rejected
+        self._fixed = {d.name: d.choices[0] for d in problem.space.dimensions if len(d.choices) == 1}
         self._trial: Any = None
+        self._num_given, self._is_given = 0, False
 
     def start_from(self, points: Sequence[Point]) -> None:
         """See `Contender.start_from`."""
+        self._num_given = len(points)
         for point in points:
             self._study.enqueue_trial(dict(point))
 
@@ -99,26 +102,47 @@ class OptunaContender:
         """See `Contender.ask`."""
         from mvsearch.search.study import SpaceExhaustedError
 
+        if self._trial is None:
+            self._trial = self._study.ask()
+            self._is_given = self._num_given > 0
+            self._num_given -= self._is_given
         try:
-            self._trial = self._study.ask(self._distributions)
+            drawn = {**self._fixed, **self._trial.relative_params}
         except SpaceExhaustedError:
             raise StopIteration from None
-        return dict(self._trial.params)
+        # What the sampler draws together is not yet part of the trial, so that a rejected draw costs Optuna no trial either.
+        return drawn if self._distributions.keys() <= drawn.keys() and not self._is_given else self._suggested()
 
     def tell(self, values: tuple[float, ...], constraint: float) -> None:
         """See `Contender.tell`."""
+        self._suggested()
         self._trial.set_constraint(CONSTRAINT, constraint)
         self._study.tell(self._trial, list(values))
+        self._trial = None
 
     def reject(self, reason: Reason, constraint: float) -> None:
         """See `Contender.reject`."""
-        from optuna.trial import TrialState
+        import optuna
 
         if self._rejected == "told" or (self._rejected == "mixed" and reason == "over-budget"):
             # Optuna's samplers order what misses a constraint by how far, never by its values.
             self.tell(self._reference, max(constraint, VIOLATED))
+        elif self._trial.params:
+            self._study.tell(self._trial, state=optuna.trial.TrialState.FAIL)
+            self._trial = None
         else:
-            self._study.tell(self._trial, state=TrialState.FAIL)
+            # The same as a failed trial and a new one, but for the list of failed trials, which every `ask` walks along.
+            self._trial = optuna.trial.Trial(self._study, self._trial._trial_id)
+
+    def _suggested(self) -> Point:
+        from optuna.distributions import CategoricalDistribution, IntDistribution
+
+        for name, d in self._distributions.items():
+            if isinstance(d, IntDistribution):
+                self._trial.suggest_int(name, d.low, d.high, step=d.step)
+            elif isinstance(d, CategoricalDistribution):
+                self._trial.suggest_categorical(name, d.choices)
+        return dict(self._trial.params)
 
 
 def _mvsearch(problem: Problem, seed: int, prior: Prior) -> Contender:

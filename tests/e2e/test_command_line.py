@@ -48,9 +48,12 @@ def test_a_run_leaves_everything_behind(finished):
 
 
 def test_every_candidate_is_distinct_and_within_budget(finished):
-    folder, _ = finished
+    folder, done = finished
     trials = rows(folder / "a" / "trials.csv")
-    assert len({t["arch_id"] for t in trials}) == len(trials) == 60
+    assert len({t["arch_id"] for t in trials}) == len(trials)
+    # A small space is soon searched to its end, and says so: nothing that is known to be dominated costs a trial.
+    assert 10 < len(trials) < 60
+    assert f"the search ended after {len(trials)} trials: nothing was found any more that would add to the front" in done.stderr
     assert all(float(t["params"]) <= 1.4e6 for t in trials)
 
 

@@ -19,7 +19,7 @@ from mvsearch.spec.space import Dimension, Point, SearchSpace, Value
 T = TypeVar("T")
 
 SHARE_CROSSOVER = 0.25
-SHARE_SCALED, SHARE_ALIKE, SHARE_MORE, SHARE_WIDTHS = 0.03, 0.05, 0.4, 0.4
+SHARE_SCALED, SHARE_ALIKE, SHARE_MORE, SHARE_WIDTHS = 0.03, 0.05, 0.35, 0.6
 MAX_CHANGES = 6
 
 

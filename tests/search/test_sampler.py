@@ -184,7 +184,7 @@ def test_failed_and_pruned_trials_are_passed_over():
             raise optuna.TrialPruned
         return losses(spec)[0]
 
-    study.optimize(moody, n_trials=40, catch=RuntimeError)
+    study.optimize(moody, n_trials=24, catch=RuntimeError)
     states = [t.state for t in study.trials]
     assert {TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED} == set(states)
     assert len(set(networks(study))) == len(study.trials)

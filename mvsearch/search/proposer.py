@@ -32,9 +32,9 @@ from mvsearch.spec.space import Point, SearchSpace, Value
 GENERATION_SIZE = 50
 LEARNING_SIZE = 10
 """Of a generation, at least, while beliefs have to be corrected: a tenth of the trials so far."""
-SKETCHED, JUDGED = 40, 4
+SKETCHED, JUDGED = 40, 5
 """Points that are bred, and networks that are judged, for one that is proposed."""
-ROUNDS, MAX_ROUNDS = 4, 24
+ROUNDS, MAX_ROUNDS = 5, 25
 """In which a generation is bred; more than the first number only while nothing worth a trial was found."""
 STEPS = 2
 """Of breeding in a round; the second starts from what the sketch likes of the first."""

@@ -91,42 +91,51 @@ class Explorer:
         Returns:
             All finished trials in order; fewer than asked for if the space has no more or the time is up.
         """
-        finished = self.store.trials()
-        entries = [(t, *self._told(t)) for t in finished]
-        study = SearchStudy(self.space, self.goals.excess, self._beliefs, self.sampler, self.screened, self.seed, entries)
-        start, before = time.monotonic(), len(finished)
-        flatness = Flatness(self.goals)
-        flatness.add(finished)
-        best = _Best(self.goals)
-        for t in finished:
-            best.add(t)
-        while len(finished) < trials and (time_limit is None or time.monotonic() - start < time_limit):
+        self._search(trials, executors, time_limit)
+        # Only now are all trials in memory: a long search holds what the sampler needs of them.
+        return self.store.trials()
+
+    def _search(self, trials: int, executors: Sequence[Executor], time_limit: float | None) -> None:
+        study, flatness, best, done = self._start()
+        start, before = time.monotonic(), done
+        while done < trials and (time_limit is None or time.monotonic() - start < time_limit):
             if self.stop_flat and flatness.is_flat:
-                self.ended = f"the search ended after {len(finished):,} trials: {flatness.rule}"
-                break
+                self.ended = f"the search ended after {done:,} trials: {flatness.rule}"
+                return
             try:
-                batch = study.ask(trials - len(finished))
+                batch = study.ask(trials - done)
             except SpaceExhaustedError:
-                self.ended = (
-                    f"the search ended after {len(finished):,} trials: nothing was found any more that would add to the front"
-                )
-                break
+                self.ended = f"the search ended after {done:,} trials: nothing was found any more that would add to the front"
+                return
             rejected = batch.screened
             self.store.set_generation(batch.number, rejected.proposed, rejected.over_budget, rejected.duplicates)
             executor = next((e for e in executors if getattr(e, "ready", True)), executors[-1])
+            ended = []
             for trial in self._evaluate(batch.asked, executor):
                 self.store.add(trial)
                 study.tell(trial.number, *self._told(trial))
-                finished.append(trial)
+                ended.append(trial)
                 best.add(trial)
-                self.listener.progress(len(finished), trials, best.text)
-            flatness.add(finished[-len(batch.asked) :])
+                self.listener.progress(done + len(ended), trials, best.text)
             if self.ended == STOPPED:
                 raise KeyboardInterrupt
-            if before < self.first_front_after <= len(finished):
-                before = len(finished)
+            flatness.add(ended)
+            done += len(ended)
+            if before < self.first_front_after <= done:
+                before = done
+                finished = self.store.trials()
                 self.listener.first_front(finished, self.front(finished))
-        return finished
+
+    def _start(self) -> tuple[SearchStudy, Flatness, _Best, int]:
+        """All as it is after the trials that are finished, and how many these are."""
+        finished = self.store.trials()
+        entries = [(t, *self._told(t)) for t in finished]
+        study = SearchStudy(self.space, self.goals.excess, self._beliefs, self.sampler, self.screened, self.seed, entries)
+        flatness, best = Flatness(self.goals), _Best(self.goals)
+        flatness.add(finished)
+        for t in finished:
+            best.add(t)
+        return study, flatness, best, len(finished)
 
     def front(self, trials: Sequence[Trial]) -> list[Trial]:
         """The non-dominated feasible trials that are worth having, fastest first."""

@@ -29,24 +29,24 @@ def test_a_generation_is_a_function_of_seed_number_and_trials(prior):
     """Of nothing else: one who learns of all trials at the end proposes what one who was there from the start does."""
     excess = within("2M-params,900M-macs")
     there = Proposer(SPACE, excess, PRIORS[prior], 3)
-    generations, knowledge = search(there, 4)
+    generations, knowledge = search(there, 3)
     late, replayed = Proposer(SPACE, excess, PRIORS[prior], 3), Knowledge()
     for g in generations:
         replayed.add(tried(g.proposals))
     assert replayed.front == knowledge.front
-    fifth = there.generation(knowledge, 4)
-    assert late.generation(replayed, 4) == fifth == there.generation(knowledge, 4)
-    assert Proposer(SPACE, excess, PRIORS[prior], 4).generation(replayed, 4) != fifth
-    assert late.generation(replayed, 5) != fifth
+    fourth = there.generation(knowledge, 3)
+    assert late.generation(replayed, 3) == fourth
+    assert Proposer(SPACE, excess, PRIORS[prior], 4).generation(replayed, 3) != fourth
+    assert late.generation(replayed, 4) != fourth
 
 
 @pytest.mark.parametrize("prior", PRIORS)
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_never_over_a_counted_budget_and_never_twice(budget, prior):
     params, macs = BUDGETS[budget]
-    generations, _ = search(Proposer(SPACE, within(budget), PRIORS[prior], 1), 4)
+    generations, _ = search(Proposer(SPACE, within(budget), PRIORS[prior], 1), 3)
     specs = [p.spec for g in generations for p in g.proposals]
-    assert len({s.arch_id for s in specs}) == len(specs) > 20
+    assert len({s.arch_id for s in specs}) == len(specs) > 15
     for spec in specs:
         costs = count(spec, 256)
         assert costs.params <= params
@@ -57,6 +57,7 @@ def test_never_twice_without_a_budget():
     generations, _ = search(Proposer(SPACE, UNLIMITED, None, 1), 3)
     ids = [p.spec.arch_id for g in generations for p in g.proposals]
     assert len(set(ids)) == len(ids) > 40
+    assert max(len(g.proposals) for g in generations) <= GENERATION_SIZE
 
 
 def test_points_are_those_of_their_networks():
@@ -67,10 +68,11 @@ def test_points_are_those_of_their_networks():
 
 
 def test_rejections_are_counted():
-    for g in search(Proposer(SPACE, within("2M-params"), None, 0), 3)[0]:
+    generations = search(Proposer(SPACE, within("1200k-params"), None, 0), 3)[0]
+    for g in generations:
         assert g.proposed >= g.judged + g.over_budget + g.duplicates >= len(g.proposals)
-    assert g.over_budget > 0
-    assert g.judged >= len(g.proposals) > 0
+        assert g.judged >= len(g.proposals) > 0
+    assert sum(g.over_budget for g in generations) > 0
 
 
 @pytest.mark.parametrize("prior", [None, exactly(losses)])
@@ -101,7 +103,7 @@ def test_what_is_known_beyond_doubt_costs_no_trial(evaluate, seed):
     limit = losses(SPACE.decode(SPACE.published_points()["mobilevit_xs"]))[1]
     constraint = over_cost(limit)
     proposer = Proposer(SPACE, within("2M-params"), exactly(evaluate, constraint), seed)
-    generations, _ = search(proposer, 5, evaluate, constraint)
+    generations, _ = search(proposer, 4, evaluate, constraint)
     known = [evaluate(p.spec) for p in generations[0].proposals]
     for g in generations[1:]:
         assert g.proposals
@@ -120,9 +122,9 @@ def test_a_wrong_belief_does_not_end_the_search():
     assert sum(not dominated(t.losses, first) for t in knowledge.front) >= 5
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_small_space_is_searched_to_its_end(seed):
-    space = reduced(keep=7)
+    space = reduced(keep=6)
     specs = all_specs(space)
     generations, knowledge = search(Proposer(space, UNLIMITED, exactly(losses), seed), 60)
     assert generations[-1].proposals == ()
@@ -203,7 +205,7 @@ def test_a_candidate_that_cannot_be_judged_is_passed_over():
 def test_failed_trials_are_not_proposed_again_and_end_nothing():
     proposer, knowledge = Proposer(SPACE, within("2M-params"), None, 0), Knowledge()
     seen = set()
-    for number in range(4):
+    for number in range(3):
         proposals = proposer.generation(knowledge, number).proposals
         assert proposals
         assert not seen & {p.spec.arch_id for p in proposals}
@@ -215,13 +217,8 @@ def test_failed_trials_are_not_proposed_again_and_end_nothing():
 def test_small_generations(size):
     """Where a trial is dear, every one is learned from before the next is proposed."""
     proposer, knowledge = Proposer(SPACE, within("2M-params"), None, 0), Knowledge()
-    for number in range(8):
+    for number in range(5):
         proposals = proposer.generation(knowledge, number, size).proposals
         assert 1 <= len(proposals) <= size
         knowledge.add(tried(proposals))
-    assert len(knowledge.seen) >= 8
-
-
-def test_no_generation_is_longer_than_asked():
-    for g in search(Proposer(SPACE, UNLIMITED, None, 0), 3)[0]:
-        assert len(g.proposals) <= GENERATION_SIZE
+    assert len(knowledge.seen) >= 5

@@ -76,8 +76,8 @@ PRIORS = {"none": None, "exact": exactly(losses), "wrong": exactly(lambda s: [-x
 @pytest.mark.parametrize("prior", PRIORS)
 def test_optimize(prior):
     study = study_of(FrontSampler(SPACE, excess=excess, prior=PRIORS[prior]))
-    study.optimize(objective, n_trials=90)
-    assert len(study.trials) == len(set(networks(study))) == 90
+    study.optimize(objective, n_trials=70)
+    assert len(study.trials) == len(set(networks(study))) == 70
     assert all(excess(network(t)) <= 0 for t in study.trials)
     published = [losses(SPACE.decode(p)) for p in SPACE.published_points().values() if excess(SPACE.decode(p)) <= 0]
     assert published
@@ -88,8 +88,8 @@ def test_optimize(prior):
 
 def test_the_same_seed_gives_the_same_study():
     def points(seed):
-        study = study_of(FrontSampler(SPACE, excess=excess, seed=seed))
-        study.optimize(objective, n_trials=70)
+        study = study_of(FrontSampler(SPACE, excess=excess, seed=seed, size=15))
+        study.optimize(objective, n_trials=32)
         return [t.params for t in study.trials]
 
     assert points(1) == points(1) != points(2)
@@ -97,17 +97,17 @@ def test_the_same_seed_gives_the_same_study():
 
 def test_three_objectives():
     study = study_of(FrontSampler(SPACE, excess=excess, prior=exactly(three_losses)), ["minimize"] * 3)
-    study.optimize(lambda t: three_losses(suggested(t)), n_trials=70)
-    assert len(set(networks(study))) == 70
-    assert len(study.best_trials) > 30
+    study.optimize(lambda t: three_losses(suggested(t)), n_trials=50)
+    assert len(set(networks(study))) == 50
+    assert len(study.best_trials) > 20
 
 
 def test_one_objective():
     study = study_of(FrontSampler(SPACE, excess=excess, size=5), ["maximize"])
-    study.optimize(lambda t: -losses(suggested(t))[0], n_trials=60)
+    study.optimize(lambda t: -losses(suggested(t))[0], n_trials=30)
     first, best = max(t.value for t in study.trials[:5]), study.best_value
     assert best > first
-    assert len(set(networks(study))) == 60
+    assert len(set(networks(study))) == 30
 
 
 @pytest.mark.parametrize("with_prior", [False, True])
@@ -119,11 +119,11 @@ def test_directions_are_the_study_s(with_prior):
             return tuple(s * x for s, x in zip(signs, losses(spec), strict=True))
 
         directions = ["minimize" if s > 0 else "maximize" for s in signs]
-        study = study_of(FrontSampler(SPACE, excess=excess, prior=exactly(told) if with_prior else None), directions)
-        study.optimize(lambda t: told(suggested(t)), n_trials=65)
+        study = study_of(FrontSampler(SPACE, excess=excess, prior=exactly(told) if with_prior else None, size=15), directions)
+        study.optimize(lambda t: told(suggested(t)), n_trials=32)
         return [t.params for t in study.trials]
 
-    assert points((1, 1)) == points((-1, 1)) == points((-1, -1))
+    assert points((1, 1)) == points((-1, 1))
 
 
 def test_several_workers():
@@ -133,8 +133,8 @@ def test_several_workers():
         time.sleep(0.002 * (trial.number % 5))  # Before it asks for its parameters.
         return losses(suggested(trial))
 
-    study.optimize(slow, n_trials=60, n_jobs=2)
-    assert len(study.trials) == len(set(networks(study))) == 60
+    study.optimize(slow, n_trials=40, n_jobs=2)
+    assert len(study.trials) == len(set(networks(study))) == 40
     assert all(t.state == TrialState.COMPLETE and excess(network(t)) <= 0 for t in study.trials)
 
 
@@ -143,9 +143,9 @@ def test_two_studies_on_one_storage_share_the_work():
     storage = InMemoryStorage()
     options = {"storage": storage, "study_name": "shared", "load_if_exists": True}
     studies = [study_of(FrontSampler(SPACE, excess=excess, size=8), **options) for _ in range(2)]
-    for number in range(40):
-        step(studies[number % 2 if number < 26 else 0])
-    assert len(set(networks(studies[0]))) == 40
+    for number in range(26):
+        step(studies[number % 2 if number < 18 else 0])
+    assert len(set(networks(studies[0]))) == 26
 
 
 @pytest.mark.parametrize("when", [0, 7])
@@ -214,10 +214,10 @@ def test_constraints_of_the_study_are_kept(prior):
         trial.set_constraint("cost", losses(spec)[1] - 0.7 * LIMIT)
         return losses(spec)
 
-    study.optimize(constrained, n_trials=120)
+    study.optimize(constrained, n_trials=90)
     kept = [t for t in study.trials if losses(network(t))[1] <= 0.7 * LIMIT]
-    late = [t for t in kept if t.number >= 60]
-    assert len(late) > (59 if prior else 35)
+    late = [t for t in kept if t.number >= 50]
+    assert len(late) > (39 if prior else 24)
 
 
 def test_a_parameter_that_is_not_of_the_space():
@@ -227,10 +227,10 @@ def test_a_parameter_that_is_not_of_the_space():
         rate = trial.suggest_float("rate", 0.1, 1)
         return losses(suggested(trial))[0] * rate, rate
 
-    study.optimize(wider, n_trials=60)
-    assert len({t.params["rate"] for t in study.trials}) == 60
+    study.optimize(wider, n_trials=40)
+    assert len({t.params["rate"] for t in study.trials}) == 40
     points = [{k: v for k, v in t.params.items() if k in DISTRIBUTIONS} for t in study.trials]
-    assert len({SPACE.decode(p).arch_id for p in points}) == 60
+    assert len({SPACE.decode(p).arch_id for p in points}) == 40
 
 
 @pytest.mark.parametrize("point", [{"stem.channels": 17}, {"stage3.block": "v9"}, {"colour": 3}])
@@ -273,17 +273,17 @@ def test_a_study_that_is_loaded_goes_on_as_if_nothing_had_been(kind, tmp_path):
 
     undisturbed = study_of(seeded(size=3))
     study = study_of(seeded(size=3), storage=storage(), study_name="mine")
-    for _ in range(5):
+    for _ in range(4):
         step(study)
     again = optuna.load_study(study_name="mine", storage=storage(), sampler=seeded(size=3))
     for _ in range(3):
         step(again)
-    for _ in range(8):
+    for _ in range(7):
         step(undisturbed)
     assert [t.params for t in again.trials] == [t.params for t in undisturbed.trials]
 
 
-@pytest.mark.parametrize("cut", [1, 4, 8, 11, 12, 17, 24])
+@pytest.mark.parametrize("cut", [1, 4, 11, 17])
 def test_cut_anywhere_with_failures_and_enqueued_trials(cut):
     """Loaded again after each of its trials, a study is the one that was never loaded."""
 
@@ -301,12 +301,12 @@ def test_cut_anywhere_with_failures_and_enqueued_trials(cut):
         return FrontSampler(SPACE, excess=excess, seed=2, size=SIZE)
 
     whole = study_of(sampler())
-    go_on(whole, 26)
+    go_on(whole, 21)
     cut_off = study_of(sampler())
     go_on(cut_off, cut)
     loaded = study_of(sampler())
     loaded.add_trials(cut_off.trials)
-    go_on(loaded, 26)
+    go_on(loaded, 21)
     assert [t.params for t in loaded.trials] == [t.params for t in whole.trials]
 
 

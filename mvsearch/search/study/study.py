@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, NSGAIIISampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -84,6 +85,24 @@ class Batch:
     asked: tuple[Asked, ...]
 
 
+class _SharedInt(IntDistribution):
+    def __deepcopy__(self, _: Any) -> _SharedInt:
+        return self
+
+
+class _SharedCategorical(CategoricalDistribution):
+    def __deepcopy__(self, _: Any) -> _SharedCategorical:
+        return self
+
+
+def _shared(distribution: BaseDistribution) -> BaseDistribution:
+    """The same, one object for all trials: Optuna would copy it into each, 10 kB a trial."""
+    if isinstance(distribution, IntDistribution):
+        return _SharedInt(distribution.low, distribution.high, step=distribution.step)
+    assert isinstance(distribution, CategoricalDistribution)
+    return _SharedCategorical(distribution.choices)
+
+
 Finished = tuple[Trial, tuple[float, float] | None, float]
 """A finished trial, its objectives (None if it failed) and its constraint."""
 
@@ -115,7 +134,7 @@ class SearchStudy:
         self._screened, self._seed = screened, seed
         self._engine = _ENGINES.get(sampler)
         self._front_sampler = FrontSampler(space, excess=excess, prior=prior, seed=seed)
-        self._distributions = distributions(space)
+        self._distributions = {n: d if self._engine else _shared(d) for n, d in distributions(space).items()}
         self._screen = Screen(("maximize", "minimize"))
         self._asked: dict[int, optuna.Trial] = {}
         self._handed_out: dict[int, Asked] = {}

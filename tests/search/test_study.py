@@ -194,3 +194,16 @@ def test_a_budget_that_no_network_keeps_is_exhausted_at_once():
     for screened in (True, False):
         with pytest.raises(SpaceExhaustedError):
             Run(space=reduced(keep=4), limit=1.0, screened=screened).go_on(10)
+
+
+def test_a_sampler_that_goes_on_proposing_what_it_knows_is_led_out_by_chance():
+    """TPE settles on few points of a small space, and learns nothing from being told that they are known."""
+    space = load_space("tiny")
+    study = SearchStudy(space, lambda _: -1.0, lambda specs: [None] * len(specs), "tpe", screened=False)
+    seen = set()
+    for _ in range(6):
+        for asked in study.ask(10).asked:
+            assert asked.proposal.spec.arch_id not in seen
+            seen.add(asked.proposal.spec.arch_id)
+            study.tell(asked.number, (70.0, 2.0), -1.0)
+    assert len(seen) > 30

@@ -216,7 +216,23 @@ class SearchStudy:
                 continue
             over += reason == "over-budget"
             self._reject(trial, excess)
+        if not asked and (point := self._random_point()):
+            # A sampler may go on proposing what it knows, in a small space above all: chance leads it out.
+            self.study.enqueue_trial(point)
+            trial = self.study.ask(self._distributions)
+            asked = [self._take(trial, Proposal(dict(point), self._space.decode(point), "random"), 0)]
         return Batch(start, Generation((), drawn, over, duplicates), tuple(asked))
+
+    def _random_point(self) -> dict[str, Any] | None:
+        """A new network that keeps the counted budgets; None if many draws bring none."""
+        breeder = Breeder(self._space, self._excess, random.Random(f"{self._seed}/{self._number}/random"))
+        for _ in range(MAX_ATTEMPTS):
+            point: dict[str, Any] | None = breeder.random()
+            if point and self._excess(self._space.decode(point)) > 0:
+                point = breeder.scale_to_budget(point, 1.0)
+            if point and not self._screen.knows(self._space.decode(point)):
+                return point
+        return None
 
     def _seeds(self) -> list[dict[str, Any]]:
         """Where a screened search starts: hardly a random network keeps a tight budget."""

@@ -26,6 +26,7 @@ HEAVY = {
     "fvcore",
     "scipy",
     "safetensors",
+    "pymoo",
 }
 # The one module (or the one package of torch code) that may import a heavy library when it is itself imported.
 AT_THE_TOP = {"models": {"torch"}, "accuracy/training": {"torch"}, "search/study": {"optuna"}}

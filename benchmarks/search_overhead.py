@@ -102,13 +102,15 @@ def main() -> None:
     estimate(next(iter(map(space.decode, space.published_points().values()))), 256, target)  # What is loaded once is loaded.
     marks = [m for m in (250, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 75_000, 100_000) if m <= options.trials]
     executor = Clocked(options.surprise)
-    print(f"CPU time of the driver beside the evaluations; {'estimates that are off' if options.surprise else 'exact estimates'}")
+    kind = "estimates that are off" if options.surprise else "exact estimates"
+    print(f"CPU time of the driver beside the evaluations; {kind}")
     with tempfile.TemporaryDirectory() as folder, closing(Store(Path(folder) / "trials.sqlite", space, 256)) as store:
         listener = Marks(marks, executor)
         explorer = Explorer(space, goals, target, store, 0, listener, stop_flat=False)
         trials = explorer.run(options.trials, [executor])
     total = time.process_time() - listener.start - executor.seconds
-    print(f"{len(trials):>9,}  {1e3 * total / len(trials):6.2f} ms/trial overall; evaluations {1e3 * executor.seconds / len(trials):.2f}")
+    own, evaluations = (1e3 * s / len(trials) for s in (total, executor.seconds))
+    print(f"{len(trials):>9,}  {own:6.2f} ms/trial overall; evaluations {evaluations:.2f}")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def run(
     resolution: Annotated[
         int | None, typer.Option("--resolution", help="Image side in pixels; the space's by default.")
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", help="Ray workers; one per core by default, of the cluster with --address.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Ray workers; one per core by default.")] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="Evaluate in this process, without Ray.")] = False,
     address: Annotated[str | None, typer.Option("--address", help="A running Ray cluster.")] = None,
     queue: Annotated[

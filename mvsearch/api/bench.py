@@ -80,12 +80,13 @@ def bench(
     results = Results(folder / "races.csv")
     if results.path.exists() and not resume:
         raise InputError(f"`{results.path}` exists", "add `--resume` to go on with it, or give another folder")
-    made = {name: _problem(name) for name in dict.fromkeys(race[0] for race in plan)}
+    # Races that are not asked for now, or went less far, stay in the file.
+    known, done = results.races(), results.finished(trials)
+    made = {name: _problem(name) for name in dict.fromkeys(race[0] for race in (*plan, *known))}
     reference = {n: reference_volume(load_reference(n), p.directions, p.reference) for n, p in made.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    done = results.finished(trials)
     if resume:
-        results.rewrite(done, reference)
+        results.rewrite(known, reference)
     todo = [race for race in plan if race not in done]
     for number, rows in enumerate(_raced(todo, trials, processes), start=1):
         results.add(rows, reference)
@@ -94,11 +95,12 @@ def bench(
             last = rows[-1]
             name = f"{last.problem}, {last.contender} {last.variant}, seed {last.seed}"
             progress(number, len(todo), f"{name}: {last.hypervolume:.4g} after {last.trials} trials, {last.seconds:.1f} CPU s")
-    results.rewrite(done, reference)
-    found = Bench(
-        tuple(made.values()), reference, {race: done[race] for race in plan}, trials, machine(), tuple(versions())
-    )  # fmt: skip
-    (folder / "bench.json").write_text(json.dumps(_record(found, seeds), indent=1) + "\n", encoding="utf-8")
+    results.rewrite(known | done, reference)
+    asked = tuple(made[name] for name in dict.fromkeys(race[0] for race in plan))
+    found = Bench(asked, reference, {race: done[race] for race in plan}, trials, machine(), tuple(versions()))
+    (folder / "bench.json").write_text(
+        json.dumps(_record(found, tuple(made.values()), seeds), indent=1) + "\n", encoding="utf-8"
+    )
     return found
 
 
@@ -169,7 +171,7 @@ def _run(race: Race, trials: int) -> list[Row]:
     return run_race(ledger.problem, contender, variant, seed, trials, ledger)
 
 
-def _record(found: Bench, seeds: int) -> dict[str, Any]:
+def _record(found: Bench, problems: Sequence[Problem], seeds: int) -> dict[str, Any]:
     return {
         "trials": found.trials,
         "seeds": seeds,
@@ -183,6 +185,6 @@ def _record(found: Bench, seeds: int) -> dict[str, Any]:
                 "reference_point_is": p.reference_note,
                 "reference_front_hypervolume": found.reference[p.name] or None,
             }
-            for p in found.problems
+            for p in problems
         },
     }

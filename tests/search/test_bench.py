@@ -269,7 +269,7 @@ def test_without_pymoo_one_clear_message(monkeypatch):
 
 
 def rows_of(contender, variant, seed, volumes):
-    return [Row("tiny", contender, variant, seed, 10 * (i + 1), 0.1 * (i + 1), v, 10, 0, 0) for i, v in enumerate(volumes)]
+    return [Row("tiny", contender, variant, seed, 10 * (i + 1), (i + 1) / 10, v, 10, 0, 0) for i, v in enumerate(volumes)]
 
 
 def test_leads_are_medians_over_the_best_peer():
@@ -302,6 +302,9 @@ def test_results_survive_being_cut_short(tmp_path):
     assert list(results.finished(20)) == [("tiny", "random", "as-is", 0)]
     results.rewrite(whole, {})
     assert results.races() == whole
+    further = rows_of("random", "as-is", 0, [1.0, 2.0, 3.0])
+    results.add(further, {})
+    assert results.races()["tiny", "random", "as-is", 0] == further
 
 
 def test_a_file_that_holds_no_races_is_refused(tmp_path):
@@ -325,7 +328,10 @@ def test_a_bench_from_end_to_end(tmp_path, capsys):
     assert len(found.races) == 8
     with pytest.raises(InputError, match="exists"):
         run(False)
-    assert run(True).races.keys() == found.races.keys()
+    bench(["tabular"], ["random"], ["as-is"], trials=10, seeds=3, out=tmp_path / "b", resume=True)
+    again = run(True).races
+    assert {race: len(rows) for race, rows in again.items()} == {race: len(rows) for race, rows in found.races.items()}
+    assert len(Results(tmp_path / "b" / "races.csv").races()) == 9, "what is not asked for stays"
     assert len(heard) == 8, "nothing is raced twice"
     paths = write_bench(found.problems, found.races, found.reference, 20, tmp_path / "b")
     assert [p.name for p in paths] == ["tabular.svg", "tabular.png"]

@@ -34,7 +34,7 @@ class Results:
         self.path = path
 
     def races(self) -> dict[Race, list[Row]]:
-        """Every race, rows in order. The last one of a file that was cut short may be incomplete.
+        """Every race, rows in order; of one raced twice the later. The last of a file that was cut short may be incomplete.
 
         Raises:
             InputError: it is no file of races.
@@ -49,7 +49,10 @@ class Results:
                     if file.read(1):
                         raise InputError(f"`{self.path}`, line {number}: no row of a race", f"columns {', '.join(COLUMNS)}")
                     break
-                found.setdefault(race_of(row), []).append(row)
+                rows = found.setdefault(race_of(row), [])
+                if rows and row.trials <= rows[-1].trials:
+                    rows.clear()  # raced again, further
+                rows.append(row)
         return found
 
     def finished(self, trials: int) -> dict[Race, list[Row]]:

@@ -60,9 +60,9 @@ def _of_problem(problem: Problem, races: Mapping[Race, Sequence[Row]], whole: fl
             shown = first.variant
             table.add_row(Text(VARIANTS[shown], style="dim"))
         cells = [_cell(s, s.median == b, max(0, decimals)) for s, b in zip(line, best, strict=True)]
-        table.add_row(
-            Text(LABELS[first.contender], style="bold" if first.contender == OURS else ""), *cells, f"{last.seconds:.1f}"
-        )
+        fewer = f", {_seeds(last.seeds)}" if last.seeds < seeds else ""
+        name = Text(f"{LABELS[first.contender]}{fewer}", style="bold" if first.contender == OURS else "")
+        table.add_row(name, *cells, f"{last.seconds:.1f}")
     every = [leads(races, problem.name, m) for m in marks]
     for lead in zip(*every, strict=True):
         table.add_row(Text(f"ours / best {SHORT[lead[0].variant]}"), *(Text(_ratio(one)) for one in lead), "")

@@ -17,7 +17,7 @@ from mvsearch.search.bench import tabular
 from mvsearch.search.bench.contenders import CONTENDERS, OURS, OptunaContender, make, variants_of
 from mvsearch.search.bench.problems import PROBLEMS, Problem, nadir, problem_of
 from mvsearch.search.bench.race import Ledger, Row, race
-from mvsearch.search.bench.reference import load_reference, merge
+from mvsearch.search.bench.reference import FOLDER, load_reference, merge
 from mvsearch.search.bench.results import Results, race_of
 from mvsearch.search.bench.summary import leads, marks_up_to, row_at
 from mvsearch.search.bench.volume import front, gains, hypervolume, insert
@@ -133,7 +133,11 @@ def test_the_front_of_the_table_is_its_front(table):
     assert all(problem.reference[0] < v[0] and v[1] < problem.reference[1] for v in by_knobs.values())
 
 
-@pytest.mark.parametrize("name", ["two-objectives", "three-objectives", "tabular"])
+def test_what_is_raced_first_has_a_reference_front():
+    assert {"two-objectives", "tabular"} <= {p.stem for p in FOLDER.glob("*.csv")} <= set(PROBLEMS)
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in FOLDER.glob("*.csv")))
 def test_members_of_a_reference_front_are_what_the_problem_says(name):
     problem, members = problem_of(name), load_reference(name)
     assert len(members) > 5

@@ -238,13 +238,13 @@ def garbage(data):
     yield "batch", {**data, "batch": 100}
     yield "value_ms", {**data, "value_ms": "2.0"}
     yield "in this order", {**data, "value_ms": 50.0}
-    yield "finite", {**data, "low_ms": -1.0}
-    yield "finite", {**data, "value_ms": True}
-    yield "no samples", {**data, "samples_ms": []}
+    yield "above zero", {**data, "low_ms": -1.0}
+    yield "value_ms", {**data, "value_ms": True}
+    yield "above zero", {**data, "samples_ms": []}
     yield "above zero", {**data, "samples_ms": [1.0, 0.0]}
     yield "samples_ms", {**data, "samples_ms": [1.0, "x"]}
     yield "text", {**data, "host": "x" * 10_000}
-    yield "text", {**data, "host": 7}
+    yield "record.host", {**data, "host": 7}
     yield "not a latency record", {**data, "conditions": [["a"]]}
     yield "not a latency record", {**data, "samples_ms": 3}
     yield "JSON object", ["a", "list"]

@@ -29,7 +29,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 CONSTRAINT = "budgets_and_floor"
 MAX_ATTEMPTS = 60
-"""Proposals of one of Optuna's samplers that are rejected for one that is evaluated."""
+"""Proposals of one of Optuna's samplers that are rejected in a row before its batch ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,8 @@ class SearchStudy:
         drawn = over = duplicates = 0
         taken: set[str] = set()
         wanted = min(limit, max(engine.batch, len(seeds)))
-        while len(asked) < wanted and drawn < MAX_ATTEMPTS * wanted:
+        rejected = 0
+        while len(asked) < wanted and rejected < MAX_ATTEMPTS:
             if seeds:
                 self.study.enqueue_trial(seeds.pop(0))
             trial = self.study.ask(self._distributions)
@@ -211,9 +212,11 @@ class SearchStudy:
                 duplicates += 1
             elif reason is None:
                 taken.add(spec.arch_id)
+                rejected = 0
                 own = int(self.study.get_trials(deepcopy=False)[-1].system_attrs.get(engine.generation, 0))
                 asked.append(self._take(trial, Proposal(dict(trial.params), spec, origin), own))
                 continue
+            rejected += 1
             over += reason == "over-budget"
             self._reject(trial, excess)
         if not asked and (point := self._random_point()):

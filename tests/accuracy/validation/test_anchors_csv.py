@@ -88,5 +88,5 @@ def test_another_number_of_classes_is_another_task(tmp_path):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="cannot read"):
         read_anchors_csv(tmp_path / "none.csv")
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="not a plain file"):
         read_anchors_csv(tmp_path)

@@ -56,9 +56,9 @@ def run_to_the_end(folder, trials, seed):
 def check_kills(tmp_path, kills, trials, seed):
     """Kill a search so many times, let it end, and compare it with one that was left alone."""
     rng = random.Random(seed)
-    # A trial is two steps, its evaluation and its being written; the last kill comes well before the end, also where this
-    # process is late to see how far the other one is.
-    steps = trials // kills
+    # A trial is two steps, its evaluation and its being written. The last kill comes well before the end, even though a
+    # whole generation may be evaluated before this process sees how far the other one is.
+    steps = trials // (2 * kills)
     folder = tmp_path / "killed"
     killed = sum(kill_at_random(folder, trials, seed, rng, steps) for _ in range(kills))
     assert killed >= 0.8 * kills, "the searches ended before they were killed: nothing was tried"
@@ -94,12 +94,12 @@ def check_kills(tmp_path, kills, trials, seed):
 
 
 def test_a_search_that_is_killed_loses_nothing_and_repeats_nothing(tmp_path):
-    check_kills(tmp_path, kills=4, trials=60, seed=0)
+    check_kills(tmp_path, kills=4, trials=600, seed=0)
 
 
 @pytest.mark.full
 def test_a_search_that_is_killed_thirty_times(tmp_path):
-    check_kills(tmp_path, kills=30, trials=1000, seed=1)
+    check_kills(tmp_path, kills=30, trials=4000, seed=1)
 
 
 @pytest.fixture

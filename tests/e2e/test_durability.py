@@ -99,7 +99,7 @@ def test_a_search_that_is_killed_loses_nothing_and_repeats_nothing(tmp_path):
 
 @pytest.mark.full
 def test_a_search_that_is_killed_thirty_times(tmp_path):
-    check_kills(tmp_path, kills=30, trials=4000, seed=1)
+    check_kills(tmp_path, kills=30, trials=2000, seed=1)
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from mvsearch.search.encoding import Array, squared_distances, typical_distance
 
 EXACT = 1e-9
 """Relative difference up to which a belief has come true."""
-MAX_OBSERVATIONS = 400
 MAX_FOR_CHOICE = 120
 """Observations that the likelihood is taken of."""
 _WIDE = 10.0

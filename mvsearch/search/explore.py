@@ -20,9 +20,6 @@ from mvsearch.spec.record import Evaluation, Trial
 from mvsearch.spec.space import SearchSpace
 from mvsearch.targets import Target
 
-STOPPED = "stopped"
-"""Why a search ended whose user asked it to."""
-
 
 class Listener(Protocol):
     """Hears how a run goes on; the command line draws it."""
@@ -117,8 +114,6 @@ class Explorer:
                 ended.append(trial)
                 best.add(trial)
                 self.listener.progress(done + len(ended), trials, best.text)
-            if self.ended == STOPPED:
-                raise KeyboardInterrupt
             flatness.add(ended)
             done += len(ended)
             if before < self.first_front_after <= done:
@@ -150,14 +145,11 @@ class Explorer:
         """Evaluations of a batch in the order of the trials, each as soon as it and those before it are there."""
         goals, found, number = self.goals, dict[int, Evaluation](), 0
         specs = [a.proposal.spec for a in batch]
-        try:
-            for i, evaluation in estimate_on(executor, specs, goals.resolution, self.target, goals.estimator):
-                found[i] = evaluation
-                while number in found:
-                    yield self._trial(batch[number], found.pop(number))
-                    number += 1
-        except KeyboardInterrupt:
-            self.ended = STOPPED  # What was yielded is kept.
+        for i, evaluation in estimate_on(executor, specs, goals.resolution, self.target, goals.estimator):
+            found[i] = evaluation
+            while number in found:
+                yield self._trial(batch[number], found.pop(number))
+                number += 1
 
     def _trial(self, asked: Asked, evaluation: Evaluation) -> Trial:
         feasible = evaluation.failure is None and self.goals.violation(evaluation) <= 0

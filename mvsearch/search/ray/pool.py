@@ -166,7 +166,7 @@ class Pool:
             if self._false_starts > MAX_FALSE_STARTS:
                 raise InputError(
                     f"{self._false_starts} workers in a row died before their first task: {_last_line(error)}",
-                    "Ray's logs on the nodes, below `/tmp/ray`, have the reason",
+                    "`ray logs` and the nodes' own logs have the reason",
                 ) from None
             self._end(slot)
             self._begin(slot)

@@ -148,9 +148,7 @@ class SearchStudy:
             self.study.add_trial(self._frozen(trial.point, arch_id, trial.generation, objectives, constraint))
             self._number = trial.number + 1
             if self._engine:
-                self._screen.add(
-                    trial.evaluation.spec, objectives or (-math.inf, math.inf), constraint <= 0 and bool(objectives)
-                )
+                self._note(trial.evaluation.spec, objectives, constraint)
 
     def ask(self, limit: int) -> Batch:
         """Candidates up to the end of the current generation, at most `limit` of them.

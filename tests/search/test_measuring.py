@@ -1,12 +1,10 @@
 """Members of the front are measured where somebody can; whatever goes wrong, nothing is lost."""
 
 import json
-import random
 from dataclasses import replace
 
 import pytest
 
-from mvsearch.search.estimate import estimate
 from mvsearch.search.executor import InProcessExecutor
 from mvsearch.search.explore import front_of
 from mvsearch.search.final import NUM_CONVERTED, FrontVerifier, choose
@@ -14,30 +12,9 @@ from mvsearch.search.goals import Goals
 from mvsearch.search.measurements import MeasurementFile
 from mvsearch.search.measuring import Job, MeasureFailure, bench_for, with_failure
 from mvsearch.search.packages import Packages
-from mvsearch.search.store import Store
 from mvsearch.spec.budget import parse_budgets
-from mvsearch.spec.record import Trial
-from mvsearch.spec.space_file import load_space
+from tests.search.conftest import GOALS
 from tests.search.fake_phone import FakePhone, climb, record
-
-SPACE = load_space("mobilevit")
-GOALS = Goals(parse_budgets(["9M-params"]), 0.8, 256)
-
-
-@pytest.fixture(scope="module")
-def trials():
-    rng, found, phone = random.Random(1), [], FakePhone()
-    while len(found) < 300:
-        point = SPACE.random_point(rng)
-        spec = SPACE.decode(point)
-        if GOALS.excess(spec) <= 0:
-            found.append(Trial(len(found), point, estimate(spec, 256, phone), True, "random"))
-    return found
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "t.sqlite", SPACE, 256)
 
 
 @pytest.fixture

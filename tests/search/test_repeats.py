@@ -9,41 +9,17 @@ from dataclasses import replace
 
 import pytest
 
-from mvsearch.search.estimate import estimate
 from mvsearch.search.executor import InProcessExecutor
 from mvsearch.search.final import FrontVerifier, choose, in_doubt, sureness
-from mvsearch.search.goals import Goals
 from mvsearch.search.measurements import MeasurementFile
 from mvsearch.search.measuring import Job, bench_for
 from mvsearch.search.packages import Packages
 from mvsearch.search.queue import MeasureQueue
 from mvsearch.search.queue_worker import QueueClient, measure_from_queue
 from mvsearch.search.repeats import BETWEEN, MAX_MEASUREMENTS, between_sessions, combined
-from mvsearch.search.store import Store
-from mvsearch.spec.budget import parse_budgets
-from mvsearch.spec.record import Trial
-from mvsearch.spec.space_file import load_space
 from mvsearch.targets import MeasurementCache
+from tests.search.conftest import GOALS
 from tests.search.fake_phone import FakePhone, climb, package, record
-
-SPACE = load_space("mobilevit")
-GOALS = Goals(parse_budgets(["9M-params"]), 0.8, 256)
-
-
-@pytest.fixture(scope="module")
-def trials():
-    rng, found, phone = random.Random(1), [], FakePhone()
-    while len(found) < 300:
-        point = SPACE.random_point(rng)
-        spec = SPACE.decode(point)
-        if GOALS.excess(spec) <= 0:
-            found.append(Trial(len(found), point, estimate(spec, 256, phone), True, "random"))
-    return found
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "t.sqlite", SPACE, 256)
 
 
 @pytest.fixture

@@ -151,6 +151,9 @@ class InProcessExecutor:
 class LazyExecutor:
     """An executor that is started in the background and used once it is there.
 
+    Until it is closed, this process computes its matrices on one thread: a start forks, at a fork OpenBLAS waits for
+    its threads, and these may be waiting for the one that forks.
+
     Args:
         start: makes the executor; called on a thread of its own.
     """
@@ -159,6 +162,10 @@ class LazyExecutor:
         from concurrent.futures import Future
         from threading import Event, Thread
 
+        import numpy as np  # noqa: F401 - only a library that is loaded can be held to one thread
+        from threadpoolctl import threadpool_limits
+
+        self._one_thread = threadpool_limits(limits=1)
         self._future: Future[Executor] = Future()
         self._closed = Event()
 
@@ -210,3 +217,4 @@ class LazyExecutor:
                 self._future.result().close()
         finally:
             self._closed.set()
+            self._one_thread.restore_original_limits()

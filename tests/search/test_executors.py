@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -207,6 +209,31 @@ def test_an_executor_that_is_still_starting_says_so():
     assert lazy.ready
     lazy.close()
     assert closed == [True]
+
+
+FORKS_WHILE_MATRICES_ARE_MULTIPLIED = """
+import subprocess
+import numpy as np
+from mvsearch.search.executor import InProcessExecutor, LazyExecutor
+
+def start():
+    for _ in range(100):
+        subprocess.run(["true"], preexec_fn=lambda: None)  # As Ray starts its processes: by a real `fork`.
+    return InProcessExecutor()
+
+matrix = np.ones((300, 60))
+executor = LazyExecutor(start)
+while not executor.ready:
+    matrix @ matrix.T
+executor.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork on Windows")
+def test_a_start_that_forks_does_not_lock_what_computes_meanwhile():
+    """OpenBLAS waits at every fork for its threads, which may wait for the thread that forks: both stand for ever."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    subprocess.run([sys.executable, "-c", FORKS_WHILE_MATRICES_ARE_MULTIPLIED], check=True, timeout=60, env=environment)
 
 
 def test_a_start_that_failed_is_told_to_who_asks_for_a_worker_and_to_nobody_else():

@@ -144,6 +144,13 @@ class Breeder:
                 high = middle
         return best
 
+    def random_in_budget(self) -> dict[str, Value] | None:
+        """A random point, scaled or shrunk where it exceeds the counted budgets; None if that leads nowhere."""
+        point = self.random()
+        if self.excess(self.space.decode(point)) <= 0:
+            return point
+        return self.scale_to_budget(point, 1.0) or self.shrink_to_budget(point)
+
     def shrink_to_budget(self, point: Point) -> dict[str, Value] | None:
         """The point with one knob after the other, by chance, at its least costly choice, until it fits; None if none does."""
         shrunk = dict(point)

@@ -27,7 +27,7 @@ _LENGTHS = (0.3, 0.7)
 
 
 @dataclass(frozen=True, slots=True)
-class Law:
+class Forecast:
     """Expected values and standard deviations of candidates, each (candidates,)."""
 
     mean: Array
@@ -65,7 +65,7 @@ class Correction:
         # agree do not tell.
         self._unit = math.sqrt((float(weights @ weights) + 1) / (len(target) + 1))
 
-    def law(self, features: Array, believed: Array) -> Law:
+    def forecast(self, features: Array, believed: Array) -> Forecast:
         """Of candidates' observed values, noise included.
 
         Args:
@@ -73,7 +73,7 @@ class Correction:
             believed: (candidates,).
         """
         if self.exact:
-            return Law(believed, np.zeros(len(believed)))
+            return Forecast(believed, np.zeros(len(believed)))
         beliefs = (believed - self._center) / self._spread
         cross = self._covariance(features, beliefs, self._features, self._believed)
         mean = cross @ self._weights
@@ -82,7 +82,7 @@ class Correction:
         centered = features - self._middle
         own = _WIDE**2 * (1 + beliefs**2) + linear**2 * (centered**2).sum(axis=1) + smooth**2
         variance = np.clip(own - (explained**2).sum(axis=0), 0, None) + noise**2
-        return Law(believed + self._offset + self._scale * mean, self._scale * self._unit * np.sqrt(variance))
+        return Forecast(believed + self._offset + self._scale * mean, self._scale * self._unit * np.sqrt(variance))
 
     def _covariance(self, a: Array, a_beliefs: Array, b: Array, b_beliefs: Array) -> Array:
         linear, smooth, _, length = self._parts

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mvsearch.accuracy.calibration import TIE_THRESHOLD
 from mvsearch.accuracy.estimator import load_estimator
-from mvsearch.search.law import APART, PER_DEPARTURE, PER_POINT, SHARED, SHARED_GAP, Array, Known, law_of, sigma
+from mvsearch.search.law import APART, PER_DEPARTURE, PER_POINT, SHARED, SHARED_GAP, Array, Figures, law_of, sigma
 
 DRAWS = 2000
 SEED = 20261121
@@ -49,8 +49,8 @@ class Doubt:
 
 
 def front_doubt(
-    members: Sequence[Known],
-    others: Sequence[Known],
+    members: Sequence[Figures],
+    others: Sequence[Figures],
     limit_ms: float = math.inf,
     winner: int | None = None,
     runner_up: int | None = None,
@@ -80,7 +80,7 @@ def front_doubt(
     return Doubt(tuple(map(float, on)), better)
 
 
-def rivals(members: Sequence[Known], others: Sequence[Known], count: int = MAX_RIVALS) -> list[int]:
+def rivals(members: Sequence[Figures], others: Sequence[Figures], count: int = MAX_RIVALS) -> list[int]:
     """Which of the others may displace a member, most likely ones first: by the law of two that share no departure."""
     if not others:
         return []
@@ -97,7 +97,7 @@ def rivals(members: Sequence[Known], others: Sequence[Known], count: int = MAX_R
     return [int(i) for i in order if beats[i] >= LEAST_RIVAL]
 
 
-def _arrays(members: Sequence[Known], others: Sequence[Known], numbers: Callable[[Known], tuple[float, float]]) -> Array:
+def _arrays(members: Sequence[Figures], others: Sequence[Figures], numbers: Callable[[Figures], tuple[float, float]]) -> Array:
     return np.array([numbers(k) for k in (*members, *others)]).T
 
 

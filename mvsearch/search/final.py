@@ -14,7 +14,7 @@ from mvsearch.search.doubt import Doubt, front_doubt, to_repeat
 from mvsearch.search.executor import Executor
 from mvsearch.search.explore import Listener, Silent, front_of
 from mvsearch.search.goals import Goals
-from mvsearch.search.law import Known, sigma
+from mvsearch.search.law import Figures, sigma
 from mvsearch.search.measurements import MeasurementFile
 from mvsearch.search.measuring import Bench, MeasureFailure, Outcome, from_packages, job_of, with_failure, with_records
 from mvsearch.search.packages import Packages
@@ -382,16 +382,16 @@ def sureness(trials: Sequence[Trial], verified: Verified, goals: Goals, store: S
     numbers = {t.number for t in members}
     others = [_comparable(_latest(t, known), ratio, goals) for t in trials if t.feasible and t.number not in numbers]
 
-    def as_known(trial: Trial) -> Known:
+    def figures(trial: Trial) -> Figures:
         e = trial.evaluation
-        return Known(e.spec, e.resolution, e.measurements["top1"], e.measurements["latency"], predicted.get(trial.number))
+        return Figures(e.spec, e.resolution, e.measurements["top1"], e.measurements["latency"], predicted.get(trial.number))
 
     first = next((t for t in members if t.evaluation.arch_id == winner), None) or choose(members, goals)
     rest = [t for t in members if t is not first]
     second = choose(rest, goals) if rest else None
     found: Doubt = front_doubt(
-        [as_known(_comparable(t, ratio, goals)) for t in members],
-        [as_known(t) for t in others if t.feasible and not t.evaluation.failure],
+        [figures(_comparable(t, ratio, goals)) for t in members],
+        [figures(t) for t in others if t.feasible and not t.evaluation.failure],
         _latency_limit(goals),
         members.index(first),
         members.index(second) if second else None,

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 from mvsearch.search.belief import Belief
-from mvsearch.search.correction import Correction, Law
+from mvsearch.search.correction import Correction, Forecast
 from mvsearch.search.encoding import Array, Encoder
 from mvsearch.search.improvement import Losses, Region, region_of
 from mvsearch.search.knowledge import Known, losses_of, thinned
@@ -120,13 +120,16 @@ class Judge:
             return []
         features = self._encoder.encode([c.point for c in candidates])
         beliefs = [c.belief for c in candidates]
-        laws = [c.law(features, _values(beliefs, k)) for k, c in enumerate(self._corrections)]
-        mean, sd = np.stack([law.mean for law in laws], axis=-1), np.stack([law.sd for law in laws], axis=-1)
+        forecasts = [c.forecast(features, _values(beliefs, k)) for k, c in enumerate(self._corrections)]
+        mean, sd = (
+            np.stack([forecast.mean for forecast in forecasts], axis=-1),
+            np.stack([forecast.sd for forecast in forecasts], axis=-1),
+        )
         outcomes = mean[:, None, :] + sd[:, None, :] * self._draws
         constraint, probability = np.full(len(candidates), -math.inf), np.ones(len(candidates))
         if self._constraint:
-            law = self._constraint.law(features, _constraints(beliefs))
-            constraint, probability = law.mean, _probability_kept(law)
+            forecast = self._constraint.forecast(features, _constraints(beliefs))
+            constraint, probability = forecast.mean, _probability_kept(forecast)
         gains = probability * (self.region.gain(outcomes) @ self._weights) if self.region else -constraint
         return [
             Judged(c, mean[i], float(constraint[i]), outcomes[i], float(probability[i]), float(gains[i]))
@@ -179,7 +182,7 @@ def _constraints(beliefs: Iterable[Belief | None]) -> Array:
     return np.array([b.constraint if b and math.isfinite(b.constraint) else 0.0 for b in beliefs])
 
 
-def _probability_kept(law: Law) -> Array:
+def _probability_kept(forecast: Forecast) -> Array:
     normal = NormalDist()
-    pairs = zip(law.mean.tolist(), law.sd.tolist(), strict=True)
+    pairs = zip(forecast.mean.tolist(), forecast.sd.tolist(), strict=True)
     return np.array([normal.cdf(-mean / sd) if sd > 0 else float(mean <= 0) for mean, sd in pairs])

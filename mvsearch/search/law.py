@@ -57,7 +57,7 @@ _WAVES, _STEPS, _SEED = 64, 64, 7
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Figures:
     """What is known of one network.
 
     Attributes:
@@ -117,7 +117,7 @@ class Law:
         return top1, self.log_ms + errors
 
 
-def law_of(known: Sequence[Known]) -> Law:
+def law_of(known: Sequence[Figures]) -> Law:
     """The joint law of these networks."""
     values = np.array([k.top1.value for k in known])
     sigmas = np.array([sigma(k.top1) for k in known])
@@ -137,7 +137,7 @@ def law_of(known: Sequence[Known]) -> Law:
     )
 
 
-def _top1_causes(known: Sequence[Known], values: Array, sigmas: Array) -> tuple[Array, Array]:
+def _top1_causes(known: Sequence[Figures], values: Array, sigmas: Array) -> tuple[Array, Array]:
     base = load_estimator().sigma
     departures = [departure(k.spec, explain_top1(k.spec, k.resolution)) for k in known]
     unknown = np.array([not d for d in departures])
@@ -152,7 +152,7 @@ def _top1_causes(known: Sequence[Known], values: Array, sigmas: Array) -> tuple[
     return np.hstack(causes) * narrowed[:, None], np.where(unknown, departed, 0.0)
 
 
-def _latency_causes(known: Sequence[Known], with_scale: bool) -> Array:
+def _latency_causes(known: Sequence[Figures], with_scale: bool) -> Array:
     predictions = [k.predicted or k.latency for k in known]
     sigmas = np.array([0.0 if p.kind == "measured" else sigma(p) for p in predictions])
     x = np.log([p.value for p in predictions])

@@ -239,12 +239,10 @@ class _Draw:
         attempts = 0 if found else MAX_ATTEMPTS * size
         while len(found) < max(1, size // SHARE_FIRST) and attempts:
             attempts -= 1
-            point: dict[str, Value] | None = self._breeder.random()
-            if point and self._excess(self._space.decode(point)) > 0:
-                point = self._breeder.scale_to_budget(point, 1.0) or self._breeder.shrink_to_budget(point)
-                if point is None:
-                    break  # Whatever is at its least is over.
-            if point and (candidate := self._screen(point, "random")):
+            point = self._breeder.random_in_budget()
+            if point is None:
+                break  # Whatever is at its least is over.
+            if candidate := self._screen(point, "random"):
                 found.append(candidate)
         self._judged += len(found)
         return found

@@ -28,9 +28,9 @@ def landscape():
 
 
 def learned(features, believed, observed, n=NUM_OBSERVED):
-    """(law, truth) of what was held out."""
-    law = Correction(features[:n], believed[:n], observed[:n]).law(features[n:], believed[n:])
-    return law, observed[n:]
+    """(forecast, truth) of what was held out."""
+    forecast = Correction(features[:n], believed[:n], observed[:n]).forecast(features[n:], believed[n:])
+    return forecast, observed[n:]
 
 
 def rms(errors):
@@ -39,18 +39,18 @@ def rms(errors):
 
 def test_beliefs_that_come_true_are_taken_over(landscape):
     features, truth, _, _ = landscape
-    law, held_out = learned(features, truth, truth)
-    assert (law.mean == held_out).all()
-    assert (law.sd == 0).all()
+    forecast, held_out = learned(features, truth, truth)
+    assert (forecast.mean == held_out).all()
+    assert (forecast.sd == 0).all()
 
 
 def test_one_that_does_not_come_true_ends_the_trust(landscape):
     features, truth, _, _ = landscape
     observed = truth.copy()
     observed[7] *= 1.001
-    law, _ = learned(features, truth, observed)
-    assert (law.sd > 0).all()
-    assert law.mean == pytest.approx(truth[NUM_OBSERVED:], rel=0.01)
+    forecast, _ = learned(features, truth, observed)
+    assert (forecast.sd > 0).all()
+    assert forecast.mean == pytest.approx(truth[NUM_OBSERVED:], rel=0.01)
 
 
 BIASES = {
@@ -68,44 +68,44 @@ BIASES = {
 def test_a_bias_is_corrected(landscape, bias):
     features, truth, knob, noise = landscape
     believed = BIASES[bias](truth, knob, noise)
-    law, held_out = learned(features, believed, truth)
-    assert rms(law.mean - held_out) < 0.8 * rms(believed[NUM_OBSERVED:] - held_out)
-    assert_covers(law, held_out)
+    forecast, held_out = learned(features, believed, truth)
+    assert rms(forecast.mean - held_out) < 0.8 * rms(believed[NUM_OBSERVED:] - held_out)
+    assert_covers(forecast, held_out)
 
 
-def assert_covers(law, held_out):
+def assert_covers(forecast, held_out):
     """Two standard deviations hold 95 % of a normal law; 200 points that share their fit say it roughly."""
-    inside = (np.abs(held_out - law.mean) <= 2 * law.sd + 1e-9).mean()
+    inside = (np.abs(held_out - forecast.mean) <= 2 * forecast.sd + 1e-9).mean()
     assert inside >= 0.85
     # Nor is the doubt out of all proportion.
-    assert np.median(law.sd) < 4 * rms(held_out - law.mean) + 0.01 * held_out.std()
+    assert np.median(forecast.sd) < 4 * rms(held_out - forecast.mean) + 0.01 * held_out.std()
 
 
 def test_noise_alone_leaves_the_belief(landscape):
     """Measurements scatter around what is believed: nothing is to be learned but by how much."""
     features, truth, _, noise = landscape
     sigma = 0.3 * truth.std()
-    law, held_out = learned(features, truth, truth + sigma * noise)
-    assert rms(law.mean - truth[NUM_OBSERVED:]) < 0.5 * sigma
-    assert np.median(law.sd) == pytest.approx(sigma, rel=0.5)
-    assert_covers(law, held_out)
+    forecast, held_out = learned(features, truth, truth + sigma * noise)
+    assert rms(forecast.mean - truth[NUM_OBSERVED:]) < 0.5 * sigma
+    assert np.median(forecast.sd) == pytest.approx(sigma, rel=0.5)
+    assert_covers(forecast, held_out)
 
 
 def test_beliefs_that_mislead_are_taken_back(landscape):
     features, truth, _, noise = landscape
     believed = truth.mean() + truth.std() * noise
-    law, held_out = learned(features, believed, truth)
+    forecast, held_out = learned(features, believed, truth)
     without, _ = learned(features, np.zeros(len(truth)), truth)
-    assert rms(law.mean - held_out) < 0.5 * rms(believed[NUM_OBSERVED:] - held_out)
-    assert rms(law.mean - held_out) < 1.2 * rms(without.mean - held_out)
-    assert_covers(law, held_out)
+    assert rms(forecast.mean - held_out) < 0.5 * rms(believed[NUM_OBSERVED:] - held_out)
+    assert rms(forecast.mean - held_out) < 1.2 * rms(without.mean - held_out)
+    assert_covers(forecast, held_out)
 
 
 def test_without_beliefs_it_learns_from_the_knobs(landscape):
     features, truth, _, _ = landscape
-    law, held_out = learned(features, np.zeros(len(truth)), truth)
-    assert rms(law.mean - held_out) < 0.8 * truth.std()
-    assert_covers(law, held_out)
+    forecast, held_out = learned(features, np.zeros(len(truth)), truth)
+    assert rms(forecast.mean - held_out) < 0.8 * truth.std()
+    assert_covers(forecast, held_out)
 
 
 def test_more_observations_correct_better(landscape):
@@ -113,8 +113,8 @@ def test_more_observations_correct_better(landscape):
     believed = BIASES["linear, with noise"](truth, knob, 0.2 * noise)
     errors = []
     for n in (8, 30, 120):
-        law, held_out = learned(features, believed, truth, n)
-        errors.append(rms(law.mean[-100:] - held_out[-100:]))
+        forecast, held_out = learned(features, believed, truth, n)
+        errors.append(rms(forecast.mean[-100:] - held_out[-100:]))
     assert errors[0] > errors[1] > errors[2]
 
 
@@ -122,25 +122,25 @@ def test_more_observations_correct_better(landscape):
 def test_a_few_observations_do(landscape, n):
     features, truth, _, _ = landscape
     for believed in (np.zeros(len(truth)), truth + 1.0, truth * 1.1):
-        law, _ = learned(features, believed, truth, n)
-        assert np.isfinite(law.mean).all()
-        assert (law.sd > 0).all()
-        assert np.isfinite(law.sd).all()
+        forecast, _ = learned(features, believed, truth, n)
+        assert np.isfinite(forecast.mean).all()
+        assert (forecast.sd > 0).all()
+        assert np.isfinite(forecast.sd).all()
 
 
 @pytest.mark.parametrize("value", [0.0, 3.0, -1e-6, 1e9])
 def test_observations_that_are_all_alike(landscape, value):
     features, _, _, _ = landscape
     observed = np.full(len(features), value)
-    law, held_out = learned(features, np.zeros(len(features)), observed)
-    assert law.mean == pytest.approx(held_out, rel=1e-3)
-    assert np.isfinite(law.sd).all()
+    forecast, held_out = learned(features, np.zeros(len(features)), observed)
+    assert forecast.mean == pytest.approx(held_out, rel=1e-3)
+    assert np.isfinite(forecast.sd).all()
 
 
 def test_knobs_that_never_varied(landscape):
     _, truth, _, _ = landscape
-    law, held_out = learned(np.zeros((len(truth), 4)), truth + 1.0, truth)
-    assert law.mean == pytest.approx(held_out, rel=0.01)
+    forecast, held_out = learned(np.zeros((len(truth), 4)), truth + 1.0, truth)
+    assert forecast.mean == pytest.approx(held_out, rel=0.01)
 
 
 def test_units_do_not_matter(landscape):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mvsearch.accuracy import estimate_top1, explain_top1, probability_better
 from mvsearch.accuracy.likeness import departure, position
 from mvsearch.search.doubt import MAX_RIVALS, front_doubt, membership, prefers, rivals, to_repeat
-from mvsearch.search.law import SHARED, SHARED_GAP, Known, law_of, sigma
+from mvsearch.search.law import SHARED, SHARED_GAP, Figures, law_of, sigma
 from mvsearch.search.pareto import front
 from mvsearch.spec.arch import InvertedResidualStage
 from mvsearch.spec.published import network, published_networks
@@ -39,7 +39,7 @@ def latency(ms, sd=0.0, kind="measured"):
 
 
 def known(spec, accuracy=None, ms=None, predicted=None):
-    return Known(spec, 256, accuracy or estimate_top1(spec), ms or PHONE.predict(spec, 256), predicted)
+    return Figures(spec, 256, accuracy or estimate_top1(spec), ms or PHONE.predict(spec, 256), predicted)
 
 
 def candidates(count, seed=0):

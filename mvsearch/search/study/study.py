@@ -228,10 +228,8 @@ class SearchStudy:
         """A new network that keeps the counted budgets; None if many draws bring none."""
         breeder = Breeder(self._space, self._excess, random.Random(f"{self._seed}/{self._number}/random"))
         for _ in range(MAX_ATTEMPTS):
-            point: dict[str, Any] | None = breeder.random()
-            if point and self._excess(self._space.decode(point)) > 0:
-                point = breeder.scale_to_budget(point, 1.0)
-            if point and not self._screen.knows(self._space.decode(point)):
+            point = breeder.random_in_budget()
+            if point is None or not self._screen.knows(self._space.decode(point)):
                 return point
         return None
 

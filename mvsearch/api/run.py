@@ -125,6 +125,8 @@ class Run:
             store = stack.enter_context(closing(Store(folder.store, self.space, self.settings.resolution)))
             for note in store.notes:
                 self.listener.stage(note)
+            # A run that was killed had no time to write how long it had worked.
+            started = min(started, time.monotonic() - store.last_ended())
             executors: list[Executor] = [InProcessExecutor()]
             if not self.means.in_process:
                 # Ray takes seconds to start; the first generations are evaluated here meanwhile.
@@ -139,6 +141,7 @@ class Run:
             explorer = Explorer(
                 self.space, goals, target, store, asked.seed, self.listener,
                 sampler=asked.sampler, screened=asked.screened, stop_flat=asked.stop_flat,
+                clock=lambda: time.monotonic() - started,
             )  # fmt: skip
             trials = explorer.run(asked.trials, executors, self.means.time_limit)
             if explorer.ended:

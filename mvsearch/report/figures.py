@@ -213,7 +213,7 @@ def _add_budget(figure: Any, axis: Axis) -> None:
     )  # fmt: skip
 
 
-def hypervolume_figure(points: Sequence[tuple[int, float]]) -> dict[str, Any]:
+def hypervolume_figure(points: Sequence[tuple[int, float, float | None]]) -> dict[str, Any]:
     """Dominated area against the number of trials so far."""
     import plotly.graph_objects as go
 
@@ -227,7 +227,7 @@ def hypervolume_figure(points: Sequence[tuple[int, float]]) -> dict[str, Any]:
         }
     )
     figure.add_scatter(
-        x=[n for n, _ in points], y=[_short(v) for _, v in points], mode="lines", name="hypervolume",
+        x=[n for n, _, _ in points], y=[_short(v) for _, v, _ in points], mode="lines", name="hypervolume",
         line={"color": "var(--front)", "width": 2, "shape": "hv"}, hovertemplate="%{x} trials: %{y:.4g}<extra></extra>",
     )  # fmt: skip
     return dict(figure.to_plotly_json())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -62,6 +62,7 @@ class Explorer:
         screened: whether what one of Optuna's samplers proposes has to pass our screen.
         stop_flat: whether the search ends when the hypervolume has stopped growing, see `flatness`.
         first_front_after: number of trials after which the front is shown for the first time.
+        clock: seconds that the run has worked so far, by which every trial is told when it ended.
         ended: why the search ended before all trials were made, in a sentence; empty if it did not.
     """
 
@@ -75,6 +76,7 @@ class Explorer:
     screened: bool = True
     stop_flat: bool = True
     first_front_after: int = 300
+    clock: Callable[[], float] = field(default_factory=lambda: _stopwatch())
     ended: str = ""
 
     def run(self, trials: int, executors: Sequence[Executor], time_limit: float | None = None) -> list[Trial]:
@@ -154,12 +156,18 @@ class Explorer:
     def _trial(self, asked: Asked, evaluation: Evaluation) -> Trial:
         feasible = evaluation.failure is None and self.goals.violation(evaluation) <= 0
         proposal = asked.proposal
-        return Trial(asked.number, proposal.point, evaluation, feasible, proposal.origin, asked.generation)
+        ended = round(self.clock(), 3)
+        return Trial(asked.number, proposal.point, evaluation, feasible, proposal.origin, asked.generation, ended)
 
     def _told(self, trial: Trial) -> tuple[Pair | None, float]:
         if trial.evaluation.failure:
             return None, 0.0
         return self.goals.objectives(trial.evaluation), self.goals.constraint(trial.evaluation)
+
+
+def _stopwatch() -> Callable[[], float]:
+    start = time.monotonic()
+    return lambda: time.monotonic() - start
 
 
 def front_of(trials: Sequence[Trial], goals: Goals) -> list[Trial]:
@@ -189,20 +197,21 @@ class Growth:
     Attributes:
         reference: (lower bound of top-1 in %, latency in ms) down to which the area is measured: the floor, and the
             slowest feasible candidate.
-        trace: (trials so far, dominated area in points x ms).
+        trace: (trials so far, dominated area in points x ms, seconds that the run had worked by then or None).
     """
 
     reference: Pair | None
-    trace: tuple[tuple[int, float], ...]
+    trace: tuple[tuple[int, float, float | None], ...]
 
 
 def growth(trials: Sequence[Trial], goals: Goals, steps: int = 60) -> Growth:
     """Dominated area along a run, at about `steps` points of it."""
-    feasible = [(t.number, goals.objectives(t.evaluation)) for t in trials if t.feasible]
+    feasible = [t for t in trials if t.feasible]
     if not feasible:
         return Growth(None, ())
-    floor = goals.floor if goals.floor > float("-inf") else min(gain for _, (gain, _) in feasible)
-    reference = (floor, max(cost for _, (_, cost) in feasible))
+    pairs = [goals.objectives(t.evaluation) for t in feasible]
+    floor = goals.floor if goals.floor > float("-inf") else min(gain for gain, _ in pairs)
+    reference = (floor, max(cost for _, cost in pairs))
     marks = sorted({round(len(feasible) * k / steps) for k in range(1, steps + 1)} - {0})
-    trace = ((feasible[m - 1][0] + 1, hypervolume([pair for _, pair in feasible[:m]], reference)) for m in marks)
+    trace = ((feasible[m - 1].number + 1, hypervolume(pairs[:m], reference), feasible[m - 1].ended) for m in marks)
     return Growth(reference, tuple(trace))

@@ -14,6 +14,7 @@ from mvsearch.errors import InputError, SpecError
 from mvsearch.files import parse_json
 from mvsearch.search.store_schema import prepare_tables
 from mvsearch.search.trial_row import COLUMNS, TrialReader, pack_trial, provenance_of, read_provenance
+from mvsearch.spec.plain import read_value
 from mvsearch.spec.record import Evaluation, Trial
 from mvsearch.spec.space import SearchSpace
 
@@ -119,6 +120,12 @@ class Store:
                 with self._checked(f"trial {row[0]}"):
                     trials.append(reader.trial(row))
         return trials
+
+    def last_ended(self) -> float:
+        """When the last trial ended, in seconds of the run's work; 0 without any."""
+        with self._explained(), self._checked("the time of its last trial"):
+            (last,) = self._db.execute("SELECT MAX(ended) FROM trials").fetchone()
+            return 0.0 if last is None else read_value(float, last, "ended")
 
     def set_generation(self, number: int, proposed: int, over_budget: int, duplicates: int) -> None:
         """Keep what a generation's screen rejected; the same generation again replaces it."""

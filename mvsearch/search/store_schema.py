@@ -9,10 +9,10 @@ from pathlib import Path
 
 from mvsearch.errors import InputError
 from mvsearch.files import parse_json
-from mvsearch.search.trial_row import COLUMNS, checksum
+from mvsearch.search.trial_row import checksum
 from mvsearch.spec.plain import shown
 
-STORE_SCHEMA_VERSION = 2
+STORE_SCHEMA_VERSION = 3
 _COMMON = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE provenance (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
@@ -27,16 +27,29 @@ _TRIALS_2 = """CREATE TABLE trials (
   number INTEGER PRIMARY KEY, arch_id TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, feasible INTEGER NOT NULL,
   point TEXT NOT NULL, metrics TEXT NOT NULL, failure TEXT, seconds REAL NOT NULL,
   generation INTEGER NOT NULL, checksum INTEGER NOT NULL)"""
-_TABLES = {1: {*_COMMON, _TRIALS_1}, 2: {*_COMMON, _TRIALS_2}}
-_OLD_COLUMNS = ", ".join(COLUMNS[:8])
+_TRIALS_3 = """CREATE TABLE trials (
+  number INTEGER PRIMARY KEY, arch_id TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, feasible INTEGER NOT NULL,
+  point TEXT NOT NULL, metrics TEXT NOT NULL, failure TEXT, seconds REAL NOT NULL,
+  generation INTEGER NOT NULL, ended REAL, checksum INTEGER NOT NULL)"""
+_TABLES = {1: {*_COMMON, _TRIALS_1}, 2: {*_COMMON, _TRIALS_2}, 3: {*_COMMON, _TRIALS_3}}
+_COLUMNS_1 = "number, arch_id, origin, feasible, point, metrics, failure, seconds"
+_COLUMNS_2 = f"{_COLUMNS_1}, generation"
 _MIGRATIONS: dict[int, Sequence[str]] = {
     # With schema 1 every generation was of 50 trials.
     1: (
         "ALTER TABLE trials RENAME TO trials_1",
         _TRIALS_2,
-        f"""INSERT INTO trials ({", ".join(COLUMNS)})
-            SELECT {_OLD_COLUMNS}, number / 50, checksum({_OLD_COLUMNS}, number / 50) FROM trials_1 ORDER BY number""",
+        f"""INSERT INTO trials ({_COLUMNS_2}, checksum)
+            SELECT {_COLUMNS_1}, number / 50, checksum({_COLUMNS_1}, number / 50) FROM trials_1 ORDER BY number""",
         "DROP TABLE trials_1",
+    ),
+    # With schema 2 nobody knew when a trial had ended.
+    2: (
+        "ALTER TABLE trials RENAME TO trials_2",
+        _TRIALS_3,
+        f"""INSERT INTO trials ({_COLUMNS_2}, ended, checksum)
+            SELECT {_COLUMNS_2}, NULL, checksum({_COLUMNS_2}, NULL) FROM trials_2 ORDER BY number""",
+        "DROP TABLE trials_2",
     ),
 }
 

@@ -14,7 +14,8 @@ from mvsearch.spec.plain import read_plain, read_value
 from mvsearch.spec.record import Evaluation, Failure, Measurement, Trial
 from mvsearch.spec.space import SearchSpace, Value
 
-COLUMNS = ("number", "arch_id", "origin", "feasible", "point", "metrics", "failure", "seconds", "generation", "checksum")
+COLUMNS = ("number", "arch_id", "origin", "feasible", "point", "metrics", "failure", "seconds", "generation", "ended",
+           "checksum")  # fmt: skip
 _PROVENANCE = ("unit", "kind", "level", "scale", "target", "protocol", "n", "versions")
 """Of a measurement: alike in thousands of trials, so that the store writes them once."""
 _encode = json.JSONEncoder(allow_nan=False).encode
@@ -65,6 +66,7 @@ def pack_trial(trial: Trial, ids: Mapping[tuple[Any, ...], int]) -> tuple[Any, .
         _encode([e.failure.kind, e.failure.message]) if e.failure else None,
         float(e.seconds),
         trial.generation,
+        trial.ended,
     )
     return (*row, checksum(*row))
 
@@ -93,7 +95,7 @@ class TrialReader:
             ValueError: a value that is not what was written there.
         SpecError: a network that cannot be.
         """
-        number, arch_id, origin, feasible, point, metrics, failure, seconds, generation, stated = row
+        number, arch_id, origin, feasible, point, metrics, failure, seconds, generation, ended, stated = row
         if checksum(*row[:-1]) != stated:
             raise ValueError("its checksum is another")
         if not (isinstance(arch_id, str) and _ARCH_ID.fullmatch(arch_id)):
@@ -119,6 +121,7 @@ class TrialReader:
             bool(feasible),
             self._same(read_value(str, origin, "origin")),
             self._same(read_value(int, generation, "generation")),
+            None if ended is None else read_value(float, ended, "ended"),
         )
 
     def _point(self, given: Any) -> dict[str, Value]:

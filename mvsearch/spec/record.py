@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -177,6 +177,7 @@ class Trial:
         feasible: whether every budget is met with the stated confidence.
         origin: `published`, `random`, `mutation`, `crossover`, ...: where the proposal came from.
         generation: number of the batch that it was proposed in, from the trials of the batches before.
+        ended: seconds that the run had worked when the trial ended, interruptions left out; None if nobody took the time.
     """
 
     number: int
@@ -185,3 +186,4 @@ class Trial:
     feasible: bool
     origin: str = ""
     generation: int = 0
+    ended: float | None = field(default=None, compare=False)

@@ -208,7 +208,7 @@ class RunView:
         struck: front members that failed when they were built, run or converted.
         published: the published networks, by the same models.
         counts: how many proposals went where.
-        hypervolume: (trials so far, dominated area) along the run.
+        hypervolume: (trials so far, dominated area, seconds that the run had worked by then or None) along the run.
         versions: (package, version).
         machine: one line.
         seconds: wall clock of the run so far.
@@ -227,7 +227,7 @@ class RunView:
     struck: tuple[Evaluation, ...]
     published: tuple[PublishedPoint, ...]
     counts: SearchCounts
-    hypervolume: tuple[tuple[int, float], ...]
+    hypervolume: tuple[tuple[int, float, float | None], ...]
     versions: tuple[tuple[str, str], ...]
     machine: str
     seconds: float

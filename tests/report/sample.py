@@ -113,7 +113,7 @@ def synthetic_view(trials: int = 300, budgets: str = "2M-params", space: str = "
         struck=struck,
         published=_published(settings),
         counts=SearchCounts(proposed, over, proposed - over - trials, trials, sum(t.feasible for t in done), len(struck)),
-        hypervolume=tuple((n, 40 * (1 - math.exp(-n / 60))) for n in range(10, trials + 1, max(1, trials // 60))),
+        hypervolume=tuple((n, 40 * (1 - math.exp(-n / 60)), 0.1 * n) for n in range(10, trials + 1, max(1, trials // 60))),
         versions=(("mvsearch", "0.0-test"), ("python", "3.11")),
         machine="synthetic machine",
         seconds=83.2,

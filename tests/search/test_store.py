@@ -1,5 +1,6 @@
 import random
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from mvsearch.errors import InputError
 from mvsearch.search import store_schema
 from mvsearch.search.store import Store
+from mvsearch.search.trial_row import COLUMNS, checksum
 from mvsearch.spec.record import Evaluation, Failure, Measurement, Trial
 from mvsearch.spec.space_file import load_space
 
@@ -117,6 +119,37 @@ def write_old_store(path, trials):
         INSERT INTO generations SELECT * FROM new.generations;
         INSERT INTO trials SELECT {columns} FROM new.trials;""")
     db.close()
+
+
+def test_a_store_of_the_second_schema_is_migrated_and_says_so(tmp_path):
+    """It lacks only when its trials ended."""
+    trials = [replace(trial(0), ended=1.5), replace(trial(49, Failure("oom", "too large")), generation=3)]
+    with closing(Store(tmp_path / "t.sqlite", SPACE, 256)) as store:
+        for t in trials:
+            store.add(t)
+    db = sqlite3.connect(tmp_path / "t.sqlite")
+    db.create_function("checksum", -1, checksum, deterministic=True)
+    columns = ", ".join(c for c in COLUMNS if c not in ("ended", "checksum"))
+    db.executescript(f"""ALTER TABLE trials RENAME TO trials_3; {store_schema._TRIALS_2};
+        INSERT INTO trials ({columns}, checksum) SELECT {columns}, checksum({columns}) FROM trials_3; DROP TABLE trials_3;
+        UPDATE meta SET value = '2' WHERE key = 'schema';""")
+    db.close()
+    with closing(Store(tmp_path / "t.sqlite", SPACE, 256)) as store:
+        assert len(store.notes) == 1
+        assert "schema 2" in store.notes[0]
+        assert store.trials() == trials
+        assert [t.ended for t in store.trials()] == [None, None]
+        assert store.last_ended() == 0
+
+
+def test_when_a_trial_ended_is_kept_and_is_no_part_of_what_it_is(tmp_path):
+    early, late = replace(trial(0), ended=0.25), replace(trial(1), ended=9.75)
+    with closing(Store(tmp_path / "t.sqlite", SPACE, 256)) as store:
+        store.add(early)
+        store.add(late)
+        assert [t.ended for t in store.trials()] == [0.25, 9.75]
+        assert store.last_ended() == 9.75
+    assert early == replace(early, ended=None)
 
 
 def test_a_store_of_the_first_schema_is_migrated_and_says_so(tmp_path):

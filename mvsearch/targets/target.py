@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from mvsearch.costs import Resolution
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Measurement
+from mvsearch.targets.predictor.latency_model import LatencyModel
 from mvsearch.targets.record import LatencyRecord
 
 Status = Literal["available", "predict only", "unavailable"]
@@ -141,6 +142,11 @@ class Target(Protocol):
     @property
     def resource(self) -> str:
         """Name of the hardware, e.g. `cpu`, `gpu`, `iphone12`: the exclusive Ray resource and the lock that go with it."""
+        ...
+
+    @property
+    def latency_model(self) -> LatencyModel | None:
+        """The fit behind `predict`, which tells the time of every operation; None where nothing is predicted (yet)."""
         ...
 
     def describe(self) -> str:

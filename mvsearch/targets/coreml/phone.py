@@ -216,6 +216,11 @@ class PhoneTarget:
         """The fit behind `predict`."""
         return self._calibration or shipped_model(self.phone.name)
 
+    @property
+    def latency_model(self) -> LatencyModel | None:
+        """See `Target.latency_model`."""
+        return self.model if self._predicts else None
+
     def calibrated(self, model: LatencyModel) -> PhoneTarget:
         """The same phone, predicted by a fit to the user's own measurements."""
         target = copy(self)

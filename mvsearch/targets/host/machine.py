@@ -143,6 +143,11 @@ class MachineTarget(ABC):
         s = self.spec
         return f"{self.machine()}, {s.runtime} {s.precision}, {s.compute_unit}, batch {s.batch}: measured here"
 
+    @property
+    def latency_model(self) -> LatencyModel | None:
+        """See `Target.latency_model`."""
+        return self.calibration.model if self.calibration else None
+
     def calibrated(self, calibration: Calibration) -> Self:
         """The same target with a predictor.
 

@@ -100,6 +100,26 @@ class Rates:
             total += overhead + bound
         return total
 
+    def op_ms(self, kind: str, macs: int, weights: int, elements: int) -> float:
+        """Time of one operation, in ms.
+
+        Args:
+            kind: one of `OP_KINDS`.
+            macs: its multiply-accumulates.
+            weights: numbers that it stores.
+            elements: of activations, read and written.
+        """
+        per_mac, per_element, per_weight, overhead = self._per_kind[kind]
+        return overhead + max(elements * per_element, macs * per_mac, weights * per_weight)
+
+    def kind_ms(self, part: Part) -> dict[str, float]:
+        """Time of a part's operations by kind, in ms; together `part_ms`."""
+        found: dict[str, float] = {}
+        for segment, times in part.segments:
+            for kind, macs, _, weights, _, read, written in segment.sizes:
+                found[kind] = found.get(kind, 0.0) + times * self.op_ms(kind, macs, weights, read + written)
+        return found
+
     @cached_property
     def _per_kind(self) -> dict[str, tuple[float, float, float, float]]:
         """Milliseconds per MAC, element, weight and operation by kind."""

@@ -14,6 +14,8 @@ from mvsearch.spec.record import Measurement
 from mvsearch.targets.predictor.features import KindRate, Rates
 
 FORMAT = 1
+REMEMBERED = frozenset({"_parts", "_segments", "_blocks", "_kinds"})
+"""Attributes of a model that do not travel with it."""
 LEAST_RATE, MOST_WAIT, MOST_LOG = 1e-9, 1e9, 20.0
 """Bounds on what is read from a file: rates (10^9 per ms, GB/s), waits (ms, us), logarithms of factors."""
 
@@ -74,9 +76,10 @@ class LatencyModel:
         object.__setattr__(self, "_parts", WeakKeyDictionary())
         object.__setattr__(self, "_segments", WeakKeyDictionary())
         object.__setattr__(self, "_blocks", {})
+        object.__setattr__(self, "_kinds", WeakKeyDictionary())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_parts", "_segments", "_blocks")}
+        return {name: value for name, value in self.__dict__.items() if name not in REMEMBERED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -147,9 +150,26 @@ class LatencyModel:
         total = sum(stages.values())
         return {block: ms / total for block, ms in stages.items()}
 
-    def part_shares(self, parts: Sequence[Part]) -> list[tuple[str, float]]:
-        """Predicted ms of every part before the family's correction, the constant first."""
-        return [("base", self.rates.base_ms)] + [(p.name, self.rates.part_ms(p)) for p in parts]
+    def split(self, parts: Sequence[Part]) -> tuple[float, float, list[float]]:
+        """Where the predicted time goes, in ms: `(factor, constant, one number per part)`.
+
+        The family's correction is one factor on the whole prediction, so that the constant and every part are multiplied
+        by it alike; together they are the prediction.
+        """
+        cache: WeakKeyDictionary[Part, float] = self._parts  # type: ignore[attr-defined]
+        value = self._predict(parts)[0]
+        raw = [cache[part] for part in parts]
+        total = self.rates.base_ms + sum(raw)
+        factor = value / total if total else 1.0
+        return factor, factor * self.rates.base_ms, [factor * ms for ms in raw]
+
+    def kind_ms(self, part: Part) -> dict[str, float]:
+        """Time of a part's operations by kind, in ms, before the factor of `split`; remembered."""
+        cache: WeakKeyDictionary[Part, dict[str, float]] = self._kinds  # type: ignore[attr-defined]
+        found = cache.get(part)
+        if found is None:
+            found = cache[part] = self.rates.kind_ms(part)
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`; numbers rounded to six significant digits."""

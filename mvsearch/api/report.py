@@ -24,12 +24,24 @@ def rebuild_report(path: str | Path) -> RunView:
 
 
 def rebuild(path: str | Path) -> RunResult:
-    """As `rebuild_report`, with what the trainings brought. Neither the images nor their cache are needed.
+    """As `rebuild_report`, with what the trainings brought.
 
     Raises:
         InputError: not a run folder.
     """
     from mvsearch.report.write import write_report
+
+    result = read_run(path)
+    write_report(result.view, result.folder, result.trained)
+    return result
+
+
+def read_run(path: str | Path) -> RunResult:
+    """A run as its store has it now; nothing is written. Neither the images nor their cache are needed.
+
+    Raises:
+        InputError: not a run folder.
+    """
     from mvsearch.search.final import verified_so_far
     from mvsearch.search.store import Store
     from mvsearch.search.view import goals_of, run_view
@@ -45,5 +57,4 @@ def rebuild(path: str | Path) -> RunResult:
         if trained := trained_so_far(settings, folder, store, trials, verified, goals, target):
             verified = trained.verified
         view = run_view(settings, record, store, trials, verified, goals, target)
-    write_report(view, folder.path, trained)
     return RunResult(view, folder.path, trained)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mvsearch.api import RunResult
 
 BUDGET_HELP = "Upper limits: `2M-params`, `600M-macs`, `1.2G-flops`, `5ms`, `4MB`; repeatable, or separated by commas."
+OPTUNA_HELP = "Database to write the study into, for optuna-dashboard, e.g. `sqlite:///study.db`."
 CALIBRATION_HELP = "File of `mvsearch calibrate`: predict by your own measurements."
 ANCHORS_HELP = "CSV of networks that you have trained on ImageNet-1k (`network`, `top1`): estimate top-1 for your recipe."
 TRAINING = "Training on your images"
@@ -118,6 +119,7 @@ def run(
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Run folder; reports/BUDGET-TARGET-TIME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    optuna: Annotated[str | None, typer.Option("--optuna", help=OPTUNA_HELP)] = None,
 ) -> None:
     """Search for the networks that keep a budget; verify them, export the best, write the report."""
     from mvsearch.api import SearchOptions, TrainOptions
@@ -130,6 +132,10 @@ def run(
         raise InputError("`--in-process` with `--workers` or `--address`", "either evaluate here, or on Ray workers")
     if resume and out is None:
         raise InputError("`--resume` needs `--out`", "name the folder of the run to go on with")
+    if optuna:
+        from mvsearch.search.study import check_database
+
+        check_database(optuna)
     options = TrainOptions(
         steps=train_steps, resolution=train_resolution, candidates=train_candidates, batch_size=train_batch,
         seeds=train_seeds, multi_scale=multi_scale, validate_proxy=validate_proxy, trust=trust_training,
@@ -156,6 +162,8 @@ def run(
         listener.close()
     _print_result(result)
     print(f"winner  {result.folder / 'winner'}")
+    if optuna:
+        _share(result.folder, optuna)
 
 
 def describe(
@@ -194,11 +202,23 @@ def _json(found: Any) -> dict[str, Any]:
     }
 
 
-def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+def report(
+    folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    optuna: Annotated[str | None, typer.Option("--optuna", help=OPTUNA_HELP)] = None,
+) -> None:
     """Rebuild a run's tables, pictures and page from its store."""
     from mvsearch.api.report import rebuild
 
     _print_result(rebuild(folder))
+    if optuna:
+        _share(folder, optuna)
+
+
+def _share(folder: Path, url: str) -> None:
+    from mvsearch.api.share import share_run
+
+    written = share_run(folder, url)
+    print(f"study   {url}: {written:,} trials written as `{folder.resolve().name}`; `optuna-dashboard {url}` shows it")
 
 
 def _print_result(result: RunResult) -> None:

@@ -237,6 +237,13 @@ class RunView:
     runner_up: RunnerUp | None = None
 
     @property
+    def roles(self) -> dict[str, str]:
+        """By `arch_id`: winner, tied (with the winner), front, struck (off the front); nobody else has one."""
+        roles = {e.arch_id: "struck" for e in self.struck}
+        roles |= {m.evaluation.arch_id: "tied" if m.tied else "front" for m in self.front}
+        return roles | ({self.winner: "winner"} if self.winner else {})
+
+    @property
     def winning_member(self) -> FrontMember | None:
         """The winner's entry in the front."""
         return next((m for m in self.front if m.evaluation.arch_id == self.winner), None)

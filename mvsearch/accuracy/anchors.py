@@ -40,11 +40,7 @@ class Anchor:
     @property
     def network(self) -> str:
         """Name among `mvsearch.spec.published`; the anchor's own name for other families."""
-        match = re.fullmatch(r"(mobilevitv[23])_(\d{3})", self.name)
-        if match is None:
-            return self.name
-        multiplier = int(match[2]) / 100
-        return f"{match[1]}_{multiplier:.1f}" if multiplier == int(multiplier) else f"{match[1]}_{multiplier:g}"
+        return our_name(self.name)
 
     @property
     def block(self) -> str:
@@ -52,6 +48,15 @@ class Anchor:
         if self.family != MOBILEVIT:
             return ""
         return self.name.removeprefix("mobilevit").split("_")[0] or "v1"
+
+
+def our_name(name: str) -> str:
+    """`mobilevitv2_050` (timm) -> `mobilevitv2_0.5` (`mvsearch.spec.published`); other names as they are."""
+    match = re.fullmatch(r"(mobilevitv[23])_(\d{3})", name)
+    if match is None:
+        return name
+    multiplier = int(match[2]) / 100
+    return f"{match[1]}_{multiplier:.1f}" if multiplier == int(multiplier) else f"{match[1]}_{multiplier:g}"
 
 
 @lru_cache(maxsize=1)

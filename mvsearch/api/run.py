@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from mvsearch.api.anchors import to_text
 from mvsearch.api.calibration import ready_target_of
+from mvsearch.api.live import LivePage
 from mvsearch.api.settings import Means
-from mvsearch.api.training import IMAGES, images_record, train_front
+from mvsearch.api.training import IMAGES, images_record, train_front, trained_so_far
 from mvsearch.errors import NoCandidateError
 from mvsearch.search.folder import RunFolder, machine, versions
 from mvsearch.spec.arch import ArchSpec
@@ -135,6 +136,7 @@ class Run:
             target = ready_target_of(self.settings, folder, store, self.listener)
             self._introduce(target)
             goals = goals_of(self.settings, target, self.estimator)
+            self._keep_page(folder, store, record, goals, target, lambda: time.monotonic() - started)
             size = "; ".join(filter(None, [f"{self.space.num_points:.0e} points", describe_held(self.space)]))
             self.listener.stage(f"searching `{self.space.name}` ({size})")
             asked = self.settings
@@ -179,6 +181,33 @@ class Run:
             view = run_view(self.settings, record_now, store, trials, verified, goals, target, sure)
             write_report(view, folder.path, trained)
         return RunResult(view, folder.path, trained)
+
+    def _keep_page(
+        self,
+        folder: RunFolder,
+        store: Store,
+        record: dict[str, Any],
+        goals: Goals,
+        target: Target,
+        clock: Callable[[], float],
+    ) -> None:
+        """From now on have `report.html` follow the run."""
+        from mvsearch.search.final import verified_so_far
+        from mvsearch.search.view import run_view
+
+        def write() -> None:
+            from mvsearch.report.write import write_page
+
+            trials = store.trials()
+            verified = verified_so_far(trials, goals, store)
+            trained = trained_so_far(self.settings, folder, store, trials, verified, goals, target)
+            now = {**record, "seconds": clock()}
+            shown = trained.verified if trained else verified
+            write_page(run_view(self.settings, now, store, trials, shown, goals, target), folder.path, trained)
+
+        self.listener = LivePage(self.listener, write)
+        if not (folder.path / "report.html").exists():
+            self.listener.stage(f"`{folder.path / 'report.html'}` follows the run, a quarter of a minute behind or more")
 
     def _keep_calibration(self, folder: RunFolder) -> None:
         """Copy the user's calibration into the run, which then needs nothing else."""

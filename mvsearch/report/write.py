@@ -27,7 +27,7 @@ def write_report(view: RunView, folder: Path, trained: Trained | None = None) ->
     written = [
         _replace(folder / "trials.csv", lambda path: write_csv(path, trial_rows(view))),
         _replace(folder / "front.csv", lambda path: write_csv(path, front_rows(view))),
-        _replace(folder / "report.html", lambda path: path.write_text(render_page(view, trained), encoding="utf-8")),
+        write_page(view, folder, trained),
     ]
     if trained:
         rows = training_rows(trained.marriage, trained.records, trained.anchors)
@@ -42,6 +42,11 @@ def write_report(view: RunView, folder: Path, trained: Trained | None = None) ->
             for draft in drafts:
                 draft.unlink(missing_ok=True)
     return tuple(written)
+
+
+def write_page(view: RunView, folder: Path, trained: Trained | None = None) -> Path:
+    """Write `report.html` alone, as `write_report` does."""
+    return _replace(folder / "report.html", lambda path: path.write_text(render_page(view, trained), encoding="utf-8"))
 
 
 def _draft(path: Path) -> Path:

@@ -132,10 +132,7 @@ def run(
         raise InputError("`--in-process` with `--workers` or `--address`", "either evaluate here, or on Ray workers")
     if resume and out is None:
         raise InputError("`--resume` needs `--out`", "name the folder of the run to go on with")
-    if optuna:
-        from mvsearch.search.study import check_database
-
-        check_database(optuna)
+    _check_database(optuna)
     options = TrainOptions(
         steps=train_steps, resolution=train_resolution, candidates=train_candidates, batch_size=train_batch,
         seeds=train_seeds, multi_scale=multi_scale, validate_proxy=validate_proxy, trust=trust_training,
@@ -209,9 +206,18 @@ def report(
     """Rebuild a run's tables, pictures and page from its store."""
     from mvsearch.api.report import rebuild
 
+    _check_database(optuna)
     _print_result(rebuild(folder))
     if optuna:
         _share(folder, optuna)
+
+
+def _check_database(url: str | None) -> None:
+    """Refuse at once what could not be written at the end."""
+    if url:
+        from mvsearch.search.study import check_database
+
+        check_database(url)
 
 
 def _share(folder: Path, url: str) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import optuna
 import pytest
 
 from tests.interrupts import hear_interrupts
@@ -145,6 +146,24 @@ def test_a_finished_run_can_be_reported_again(finished):
     assert done.returncode == 0, done.stderr
     assert (folder / "a" / "report.html").exists()
     assert (folder / "a" / "front.csv").read_bytes() == before
+
+
+def test_a_run_becomes_a_study_of_optunas(finished):
+    folder, _ = finished
+    done = call("report", "a", "--optuna", "sqlite:///study.db", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "optuna-dashboard sqlite:///study.db" in done.stdout
+    trials = optuna.load_study(study_name="a", storage=f"sqlite:///{folder / 'study.db'}").trials
+    written = rows(folder / "a" / "trials.csv")
+    assert [t.user_attrs["arch_id"] for t in trials] == [r["arch_id"] for r in written]
+    assert sum(t.user_attrs["role"] == "winner" for t in trials) == 1
+    for t, r in zip(trials, written, strict=True):
+        assert t.values == pytest.approx([float(r["lower_top1"]), float(r["latency_ms"])], rel=1e-4)
+    before = (folder / "a" / "trials.sqlite").read_bytes()
+    done = call("report", "a", "--optuna", "sqlite:///a/trials.sqlite", cwd=folder)
+    assert done.returncode == 2
+    assert "somebody else's database" in done.stderr
+    assert (folder / "a" / "trials.sqlite").read_bytes() == before
 
 
 def test_a_run_is_not_written_over(finished):

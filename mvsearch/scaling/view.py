@@ -209,10 +209,11 @@ class CompoundOption:
     """One way to spend the budget of a compound fit.
 
     Attributes:
-        label: `found`, `EfficientNet's`, `width only`, `depth only`, `resolution only`.
+        label: `found`, `EfficientNet's`, `width only`, `depth only`, `resolution only`; where whole layers or whole patches
+            miss the budget by more than 10 %: `depth, rest by width`, `resolution, rest by width`.
         alpha, beta, gamma: growth of depth, width and resolution per unit of phi (arXiv 1905.11946, eq. 3).
         phi: at which the budget is reached.
-        member: the network; its cost is within `tolerance` of the budget of the fit.
+        member: the network; its cost is within `tolerance` of the budget (depth or resolution only: within 10 %).
         lower_top1: lower bound of its top-1 in % at the view's confidence: what the fit maximises.
         probability_worse: probability that it is less accurate in truth than what was found; None for that itself.
         tied: whether the estimate cannot tell it from what was found.
@@ -268,8 +269,8 @@ class IsoCurve:
         metric: `macs` (counted) or `latency` (predicted, ms).
         level: the cost.
         x_axis, y_axis: the two dimensions that vary, as factors of the base; the third is 1.
-        points: (x factor, y factor, estimated top-1 in %), by rising x. Depth moves in whole layers, so that points between
-            two realizable networks are interpolated in the logarithms.
+        points: (x factor, y factor, estimated top-1 in %) of networks, by rising x. Widths move in steps of 8, so that a
+            point's cost may miss the level by up to 5 %.
     """
 
     metric: CostMetric

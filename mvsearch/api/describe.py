@@ -1,13 +1,18 @@
-"""One network and its numbers."""
+"""Networks and their numbers, and where these go."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mvsearch.api.read import read_network
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Evaluation
+
+if TYPE_CHECKING:
+    from mvsearch.targets.anatomy import Anatomy
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +22,13 @@ class Description:
     Attributes:
         name: as it was asked for.
         evaluation: counted costs, predicted latency, estimated top-1.
+        anatomy: where costs and latency go, by stage, kind of operation and operation; None for a network that could not
+            be estimated.
     """
 
     name: str
     evaluation: Evaluation
+    anatomy: Anatomy | None = None
 
 
 def describe(
@@ -30,7 +38,7 @@ def describe(
     calibration: str | Path | None = None,
     anchors: str | Path | None = None,
 ) -> Description:
-    """Costs, latency and top-1 of one network.
+    """Costs, latency and top-1 of one network, and where they go.
 
     Args:
         network: a published name, an architecture, a JSON file that holds one, or a library entry's folder.
@@ -42,15 +50,36 @@ def describe(
     Raises:
         InputError: an unknown name or target, an unreadable file, an impossible resolution.
     """
+    return describe_all((network,), target, resolution, calibration, anchors)[0]
+
+
+def describe_all(
+    networks: Sequence[str | Path | ArchSpec],
+    target: str = "iphone12",
+    resolution: int | None = None,
+    calibration: str | Path | None = None,
+    anchors: str | Path | None = None,
+) -> tuple[Description, ...]:
+    """The same of several networks, by the same models.
+
+    Raises:
+        InputError: see `describe`.
+    """
     from mvsearch.api.anchors import fitted_estimator
     from mvsearch.api.calibration import calibrated
     from mvsearch.costs import image_size
     from mvsearch.search.estimate import estimate
     from mvsearch.spec.published import DEFAULT_RESOLUTION
     from mvsearch.targets import get_target
+    from mvsearch.targets.anatomy import anatomy
     from mvsearch.targets.prepare import ready_target
 
     size = image_size(DEFAULT_RESOLUTION if resolution is None else resolution)[0]
-    name, spec = (network.arch_id, network) if isinstance(network, ArchSpec) else (str(network), read_network(network))
+    named = [(n.arch_id, n) if isinstance(n, ArchSpec) else (str(n), read_network(n)) for n in networks]
     found = calibrated(get_target(target), Path(calibration)) if calibration else ready_target(target, size)[0]
-    return Description(name, estimate(spec, size, found, fitted_estimator(anchors) if anchors else None))
+    estimator = fitted_estimator(anchors) if anchors else None
+    described = []
+    for name, spec in named:
+        evaluation = estimate(spec, size, found, estimator)
+        described.append(Description(name, evaluation, None if evaluation.failure else anatomy(spec, size, found)))
+    return tuple(described)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -163,53 +162,37 @@ def run(
         _share(result.folder, optuna)
 
 
-def describe(
-    network: Annotated[str, typer.Argument(help="A published name, a JSON file, or a library entry's folder.")],
-    target: Annotated[str, typer.Option("--target", "-t", help="Device for the latency.")] = "iphone12",
-    resolution: Annotated[int | None, typer.Option("--resolution", help="Image side in pixels; 256 by default.")] = None,
-    calibration: Annotated[Path | None, typer.Option("--calibration", help=CALIBRATION_HELP)] = None,
-    anchors: Annotated[Path | None, typer.Option("--anchors", help=ANCHORS_HELP)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-) -> None:
-    """Show one network: its costs, predicted latency and estimated top-1, and where they go."""
-    from mvsearch.api import describe as describe_network
-
-    found = describe_network(network, target, resolution, calibration, anchors)
-    if as_json:
-        print(json.dumps(_json(found), indent=2))
-        return
-    from mvsearch.costs import lower
-    from mvsearch.report.network import render_network
-    from mvsearch.report.table import print_renderable
-
-    e = found.evaluation
-    print_renderable(render_network(found.name, e, lower(e.spec, e.resolution)))
-
-
-def _json(found: Any) -> dict[str, Any]:
-    from mvsearch.spec.arch import to_json
-
-    e = found.evaluation
-    return {
-        "name": found.name,
-        "arch_id": e.arch_id,
-        "resolution": e.resolution,
-        **{metric: m.to_json() for metric, m in e.measurements.items()},
-        "arch": to_json(e.spec),
-    }
-
-
 def report(
-    folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="A run folder; several are compared.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of a comparison; a new reports/compare-TIME by default.")
+    ] = None,
     optuna: Annotated[str | None, typer.Option("--optuna", help=OPTUNA_HELP)] = None,
 ) -> None:
-    """Rebuild a run's tables, pictures and page from its store."""
+    """Rebuild a run's tables, pictures and page from its store; or compare several runs on one page."""
+    if len(folders) > 1:
+        if optuna:
+            raise InputError("`--optuna` with several runs", "write one run into one study: `mvsearch report RUN --optuna URL`")
+        _compare(folders, out)
+        return
+    if out is not None:
+        raise InputError("`--out` with one run", "its report lies in its own folder; `--out` is for comparing several runs")
     from mvsearch.api.report import rebuild
 
     _check_database(optuna)
-    _print_result(rebuild(folder))
+    _print_result(rebuild(folders[0]))
     if optuna:
-        _share(folder, optuna)
+        _share(folders[0], optuna)
+
+
+def _compare(folders: list[Path], out: Path | None) -> None:
+    from mvsearch.api.compare import write_comparison
+    from mvsearch.report.compare_table import render_comparison
+    from mvsearch.report.table import print_renderable
+
+    result = write_comparison(folders, out)
+    print_renderable(render_comparison(result.comparison))
+    print(f"\nreport  {result.folder / 'compare.html'}")
 
 
 def _check_database(url: str | None) -> None:

@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mvsearch.costs import Part, part_costs
-from mvsearch.report.words import (
-    METRIC_NAMES,
-    PART_HEADINGS,
-    exact_value,
-    interval_text,
-    kind_text,
-    level_text,
-    part_rows,
-)
+from mvsearch.report.anatomy import By
+from mvsearch.report.anatomy_table import notes as anatomy_notes
+from mvsearch.report.anatomy_table import render_breakdown
+from mvsearch.report.terminal import note
+from mvsearch.report.words import METRIC_NAMES, PART_HEADINGS, exact_value, interval_text, kind_text, level_text, part_rows
 from mvsearch.spec.arch import ArchSpec
-from mvsearch.spec.budget import format_count
 from mvsearch.spec.record import Evaluation
+from mvsearch.targets.anatomy import Anatomy
 
 
-def render_network(
-    name: str,
-    evaluation: Evaluation,
-    parts: Iterable[Part] | None = None,
-    latency_by_part: Mapping[str, float] | None = None,
-) -> RenderableType:
-    """Configuration, every metric with value, unit, kind, interval and flags, and costs by stage.
+def render_network(name: str, evaluation: Evaluation, anatomy: Anatomy | None = None, by: By = "stage") -> RenderableType:
+    """Configuration, every metric with value, unit, kind, interval and flags, and where the costs go.
 
     Args:
         name: as the user gave it.
         evaluation: the network's numbers.
-        parts: `costs.lower(spec, resolution)`; without it the last table is left out.
-        latency_by_part: milliseconds per part name, where a target can say so; they need not add up
-            to the whole, which may hold a constant.
+        anatomy: where its costs go; without it the last table is left out.
+        by: what a line of that table is.
     """
     spec = evaluation.spec
     title = Text.assemble((name, "bold"), f"  {spec.arch_id} at {evaluation.resolution} px, {spec.num_classes} classes")
     sections: list[RenderableType] = [title, _configuration(spec), _metrics(evaluation)]
     sections += [Text(f"note: {line}") for line in _notes(evaluation)]
-    if parts is not None:
-        sections.append(_costs_by_part(tuple(parts), latency_by_part or {}))
+    if anatomy is not None:
+        sections += [render_breakdown(anatomy, by), *(note(line) for line in anatomy_notes(anatomy, by))]
     return Group(*sections)
 
 
@@ -90,28 +77,3 @@ def _notes(evaluation: Evaluation) -> list[str]:
     if evaluation.failure:
         notes.append(f"failed ({evaluation.failure.kind}): {evaluation.failure.message}")
     return notes
-
-
-def _costs_by_part(parts: tuple[Part, ...], latency: Mapping[str, float]) -> Table:
-    costs = [part_costs(p) for p in parts]
-    params, macs, milliseconds = sum(c.params for c in costs), sum(c.macs for c in costs), sum(latency.values())
-    table = _plain_table()
-    headings = ["part", "block", "output", "params", "", "MACs", "", "peak memory"] + (["ms", ""] if latency else [])
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("part", "block", "output") else "right", no_wrap=True)
-    for part, cost in zip(parts, costs, strict=True):
-        cells = [
-            part.name, part.block, "x".join(map(str, part.output[1:])),
-            format_count(cost.params), _share(cost.params, params), format_count(cost.macs), _share(cost.macs, macs),
-            f"{cost.peak_memory / 1e6:.2f} MB",
-        ]  # fmt: skip
-        if latency:
-            cells += (
-                [f"{latency[part.name]:.2f}", _share(latency[part.name], milliseconds)] if part.name in latency else ["", ""]
-            )
-        table.add_row(*cells)
-    return table
-
-
-def _share(value: float, whole: float) -> str:
-    return f"{value / whole * 100:.0f} %" if whole else ""

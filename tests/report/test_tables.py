@@ -4,12 +4,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from mvsearch.costs import lower
 from mvsearch.report import print_front, print_renderable, render_nearest, render_network
 from mvsearch.report.nearest import excess
 from mvsearch.report.select import MAX_FRONT_ROWS, shown_members, staircase, thinned
 from mvsearch.spec.budget import parse_budgets
 from mvsearch.spec.published import network
+from mvsearch.targets.anatomy import anatomy
 from tests.report.sample import NOTE, invented_evaluation, synthetic_view
 
 
@@ -82,9 +82,9 @@ def test_staircase_keeps_what_nothing_beats():
 def test_network_table_shows_every_metric_and_where_costs_go():
     evaluation = invented_evaluation(network("mobilevitv3_xxs"))
     console, text = piped()
-    print_renderable(render_network("mobilevitv3_xxs", evaluation, lower(evaluation.spec, 256), {"stem": 0.2}), console)
+    print_renderable(render_network("mobilevitv3_xxs", evaluation, anatomy(evaluation.spec, 256)), console)
     out = text()
-    for word in ("1,249,448", "weights", "peak activation", "predicted", "estimated", "stages.2", "v3-v1", "0.20"):
+    for word in ("1,249,448", "weights", "peak activation", "predicted", "estimated", "stage 3", "v3-v1", "cannot split"):
         assert word in out, word
     assert max(map(len, out.splitlines())) <= 100
 

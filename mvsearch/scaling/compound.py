@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mvsearch.accuracy.calibration import TIE_THRESHOLD, tied
-from mvsearch.scaling.families import EFFICIENTNET, Point, cost, near_side
+from mvsearch.scaling.families import EFFICIENTNET, LARGEST_FACTOR, Point, cost, near_side
 from mvsearch.scaling.gains import probability_worse
 from mvsearch.scaling.rules import depth_factors, scaled, sides
 from mvsearch.scaling.solve import solve_width
@@ -33,7 +33,8 @@ LIMITS = (
     "The estimate knows a network's size and how far its shape is from published ones, not how it trains: that depth "
     "against width is never trained here.",
     "Published evidence on depth is of other families: thin and deep beat wide and shallow in 8 of 8, by 0.2 to 1.9 points.",
-    "Larger images are credited 2.3 points per doubling of the side up to 384 pixels, and nothing above, whatever the network.",
+    "Images are credited what they brought published networks, up to twice the side of 256 pixels and nothing above; no "
+    "MobileViT was published below 256.",
 )
 
 Evaluate = Callable[[Point], Member | None]
@@ -107,10 +108,10 @@ def fit_compound(problem: Problem, target: Target, evaluate: Evaluate) -> Compou
 def _candidates(problem: Problem, phi: float, target: Target) -> list[Point]:
     """Every depth and side that leaves the width on the right side of 1: exponents are at least 1."""
     growing = phi > 0
-    far = 2.0 ** abs(2 * phi)
+    far = min(2.0 ** abs(2 * phi), LARGEST_FACTOR)
     depths = depth_factors(problem.spec, 1 / far, far)
     every = {problem.side, *sides(problem.spec)}
-    low, high = (0.0, 6.0) if growing else (-6.0, 0.0)
+    low, high = (0.0, math.log2(LARGEST_FACTOR)) if growing else (-math.log2(LARGEST_FACTOR), 0.0)
     points = []
     for depth in (d for d in depths if (d >= 1 if growing else d <= 1)):
         for side in sorted(s for s in every if (s >= problem.side if growing else s <= problem.side)):
@@ -164,7 +165,7 @@ def _compared(
             return label, None
         return f"{label.split()[0]}, rest by width", filled(last[0].depth, last[0].side)
 
-    depth = depth_factors(spec, 1 / 64, 64)
+    depth = depth_factors(spec, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
     deep = [Point(d, 1.0, d, s, side) for d in depth if (d >= 1) == growing or d == 1 for s in [scaled(spec, 1.0, d)] if s]
     large = [Point(s / side, 1.0, 1.0, spec, s) for s in sides(spec) if (s >= side) == growing or s == side]
     at = near_side(spec, side, EFFICIENTNET.gamma**phi)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,14 @@ from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.published import V2_MULTIPLIERS
 from mvsearch.targets import Target
 
-LARGEST_FACTOR = 64.0
-"""Up to which, and down to whose inverse, factors are looked at; widths end at 4,096 channels before that."""
+LARGEST_FACTOR = 8.0
+"""Of width, of depth, and their inverse: beyond it nothing of a network's design is left."""
+LARGEST_PHI = 6.0
+"""Doublings of cost, up or down, that compound scaling is looked at for."""
 COARSE = 8
-"""Factors per doubling that find the range; then `DENSE` per doubling, in all at most `MOST`, find its networks."""
-DENSE, MOST = 1500, 6000
+"""Factors per doubling that find the range."""
+FINEST = 1 / 2000
+"""Of log2 of the factor, up to which networks are told apart."""
 
 
 class Point(NamedTuple):
@@ -53,8 +57,17 @@ class Exponents:
 EFFICIENTNET = Exponents(1.2, 1.1, 1.15)
 """Found there by a grid search on EfficientNet-B0 for MACs; they double when alpha beta^2 gamma^2 = 2 (1.92)."""
 
-Path = Callable[[float], Point | None]
-"""Logarithm (base 2) of the factor -> what the rule makes of it; None where there is no such network."""
+
+class Path(NamedTuple):
+    """A rule with one number to turn.
+
+    Attributes:
+        at: logarithm (base 2) of the factor -> what the rule makes of it; None where there is no such network.
+        limit: of that logarithm, up and down.
+    """
+
+    at: Callable[[float], Point | None]
+    limit: float
 
 
 def cost(metric: CostMetric, spec: ArchSpec, side: int, target: Target) -> float:
@@ -72,7 +85,7 @@ def width_path(spec: ArchSpec, side: int) -> Path:
         made = scaled(spec, 2**x, 1.0)
         return None if made is None else Point(2**x, 2**x, 1.0, made, side)
 
-    return at
+    return Path(at, math.log2(LARGEST_FACTOR))
 
 
 def compound_path(spec: ArchSpec, side: int, exponents: Exponents) -> Path:
@@ -83,7 +96,7 @@ def compound_path(spec: ArchSpec, side: int, exponents: Exponents) -> Path:
         made, large = scaled(spec, width, depth), near_side(spec, side, exponents.gamma**phi)
         return None if made is None or large is None else Point(2**phi, width, depth, made, large)
 
-    return at
+    return Path(at, LARGEST_PHI)
 
 
 def near_side(spec: ArchSpec, side: int, factor: float) -> int | None:
@@ -104,8 +117,8 @@ def on_path(path: Path, within: SizeRange, target: Target, first: Sequence[float
         target: for a range in ms.
         first: logarithms of factors that are kept where they round to the same network as others.
     """
-    limit = math.log2(LARGEST_FACTOR)
-    coarse = [(x, p) for x in np.arange(-limit, limit + 1e-9, 1 / COARSE).tolist() if (p := path(x)) is not None]
+    places = np.arange(-path.limit, path.limit + 1e-9, 1 / COARSE).tolist()
+    coarse = [(x, p) for x in places if (p := path.at(x)) is not None]
     sizes = [cost(within.metric, p.spec, p.side, target) for _, p in coarse]
     if not sizes:
         return []
@@ -115,13 +128,30 @@ def on_path(path: Path, within: SizeRange, target: Target, first: Sequence[float
     high = coarse[above[0] if above else -1][0]
     if high <= low:
         return []
-    number = min(MOST, round(DENSE * (high - low)))
     found: dict[tuple[str, int], Point] = {}
-    wanted = [x for x in first if low <= x <= high]
-    for x in [*wanted, *np.linspace(low, high, number).tolist()]:
-        if (p := path(x)) is not None:
-            found.setdefault((p.spec.arch_id, p.side), p)
+    for x in (x for x in first if low <= x <= high):
+        if (p := path.at(x)) is not None:
+            found.setdefault(_key(p), p)
+    inside = [(x, p) for x, p in coarse if low <= x <= high]
+    for p in chain((p for _, p in inside), *(_between(path, *a, *b) for a, b in pairwise(inside))):
+        found.setdefault(_key(p), p)
     return _within(found.values(), within, target)
+
+
+def _key(point: Point) -> tuple[str, int]:
+    return point.spec.arch_id, point.side
+
+
+def _between(path: Path, x: float, here: Point, end: float, there: Point) -> Iterator[Point]:
+    """Networks between two places of a path; none lies between two that are the same, for every rounding is monotone."""
+    if _key(here) == _key(there) or end - x < FINEST:
+        return
+    middle = (x + end) / 2
+    found = path.at(middle)
+    if found is not None:
+        yield from _between(path, x, here, middle, found)
+        yield found
+        yield from _between(path, middle, found, end, there)
 
 
 def by_depth(spec: ArchSpec, side: int, within: SizeRange, target: Target) -> list[Point]:

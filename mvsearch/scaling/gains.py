@@ -10,8 +10,8 @@ from statistics import NormalDist
 import numpy as np
 
 from mvsearch.accuracy.calibration import TIE_THRESHOLD
-from mvsearch.accuracy.evidence import KNOBS
 from mvsearch.scaling.power_law import LEVEL, Array
+from mvsearch.scaling.resolution_effect import resolution_effect
 from mvsearch.scaling.view import Knee, Marginal, Member, Uncertain
 from mvsearch.search.law import Figures, Law, law_of
 
@@ -28,7 +28,7 @@ def with_gains(members: Sequence[Member]) -> tuple[tuple[Member, ...], Knee | No
     """The members with what each gains over the one before, and the family's knee.
 
     The interval of a gain is that of `search.law`: what two networks' estimates have in common of their errors cancels,
-    and orders come true as often as `accuracy.probability_better` says. A step in resolution adds that knob's own doubt.
+    and orders come true as often as `accuracy.probability_better` says. A step in resolution adds the doubt of its effect.
 
     Args:
         members: of one family, the cheapest first.
@@ -68,9 +68,10 @@ def _figures(m: Member) -> Figures:
 def _sd(law: Law, members: Sequence[Member], i: int, j: int) -> float:
     """Standard deviation of the difference of two estimates of top-1, in points."""
     apart: Array = law.top1_causes[i] - law.top1_causes[j]
-    doublings = math.log2(members[i].evaluation.resolution / members[j].evaluation.resolution)
+    error = 100 - (members[i].evaluation.measurements["top1"].value + members[j].evaluation.measurements["top1"].value) / 2
+    sides = members[i].evaluation.resolution, members[j].evaluation.resolution
     own = law.top1_own[i] ** 2 + law.top1_own[j] ** 2
-    return math.sqrt(float(np.sum(apart**2)) + float(own) + (KNOBS["resolution"].kappa * doublings) ** 2)
+    return math.sqrt(float(np.sum(apart**2)) + float(own) + (error * resolution_effect().sd(*sides)) ** 2)
 
 
 def _uncertain(value: float, sd: float) -> Uncertain:

@@ -5,21 +5,19 @@ Plain dictionaries: nothing here needs plotly. Colours are CSS variables as in `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import log10
 from typing import Any
 
 from mvsearch.report.compare_data import Comparison, GroupFronts, Panel, cost_on
 from mvsearch.report.compare_words import UNITS, name_of
-from mvsearch.report.figures import AXIS, SYMBOLS, plain_layout
-from mvsearch.report.scene import log_ticks
+from mvsearch.report.figures import SYMBOLS
+from mvsearch.report.traces import band, layout, linear_axis, log_axis, scatter, short
 from mvsearch.report.words import FAMILY_NAMES, escape, family_of, full_text, short_name
 from mvsearch.search.attainment import Staircase
 from mvsearch.spec.record import Evaluation
 
 NUM_COLOURS = 8
 DASHES = ("solid", "dash", "dot", "dashdot")
-_TITLE = {"size": 13.5}
 
 
 def colour(group: int) -> str:
@@ -80,20 +78,11 @@ def panel_figure(comparison: Comparison, panel: Panel) -> dict[str, Any]:
     for found in panel.fronts:
         if any(found.fronts):
             traces += _group_traces(comparison, found, costs[1], panel)
-    ticks, texts = log_ticks(*costs)
-    layout = {
-        **plain_layout(),
-        "xaxis": {**AXIS, "type": "log", "title": {"text": escape(panel.title), "standoff": 10, "font": _TITLE},
-                  "range": [log10(c) for c in costs], "tickvals": ticks, "ticktext": texts},
-        "yaxis": {**AXIS, "title": {"text": f"top-1, lower bound ({100 * comparison.confidence:.0f} %), %", "standoff": 8,
-                                    "font": _TITLE}, "range": list(gains)},
-        "showlegend": False,
-        "hovermode": "closest",
-        "margin": {"l": 60, "r": 24, "t": 14, "b": 54},
-    }  # fmt: skip
+    title = f"top-1, lower bound ({100 * comparison.confidence:.0f} %), %"
+    plain = layout(log_axis(panel.title, costs), linear_axis(title, range=list(gains)))
     lines = _budgets(comparison, panel, costs)
     lines["annotations"] += _letters(comparison, panel, gains)
-    return {"data": traces, "layout": layout | lines}
+    return {"data": traces, "layout": plain | lines}
 
 
 def _letters(comparison: Comparison, panel: Panel, gains: tuple[float, float]) -> list[dict[str, Any]]:
@@ -103,7 +92,7 @@ def _letters(comparison: Comparison, panel: Panel, gains: tuple[float, float]) -
         gain = found.median[-1][0]
         last = max(gain, last + 0.035 * (gains[1] - gains[0]))
         notes.append(
-            {"x": 1, "xref": "paper", "y": _short(last), "text": f"<b>{comparison.groups[found.group].letter}</b>",
+            {"x": 1, "xref": "paper", "y": short(last), "text": f"<b>{comparison.groups[found.group].letter}</b>",
              "showarrow": False, "xanchor": "left", "yanchor": "middle", "xshift": 3,
              "font": {"size": 13, "color": colour(found.group)}}
         )  # fmt: skip
@@ -117,16 +106,11 @@ def _group_traces(comparison: Comparison, found: GroupFronts, end: float, panel:
     traces = []
     if len(group.runs) > 1 and found.levels[0]:
         outline = band_outline(found, end)
-        traces.append(
-            _scatter(
-                outline, mode="lines", fill="toself", fillcolor=colour(found.group), opacity=0.16, line={"width": 0},
-                hoverinfo="skip", legendgroup="band", name=f"{name}: best to worst",
-            )
-        )  # fmt: skip
+        traces.append(band(outline, colour(found.group), 0.16, legendgroup="band", name=f"{name}: best to worst"))
         for run, front in zip(group.runs, found.fronts, strict=True):
             if front:
                 traces.append(
-                    _scatter(
+                    scatter(
                         steps_of(front, end), mode="lines", line={**line, "width": 0.8}, opacity=0.65, visible=False,
                         legendgroup="runs", name=escape(run.name), hoverinfo="text",
                         text=f"{escape(run.name)}, seed {run.view.settings.seed}",
@@ -135,21 +119,21 @@ def _group_traces(comparison: Comparison, found: GroupFronts, end: float, panel:
     corners = [(cost, gain) for gain, cost in found.median]
     if corners:
         traces.append(
-            _scatter(
+            scatter(
                 steps_of(found.median, corners[-1][0]), mode="lines", line={**line, "width": 2.2}, hoverinfo="skip",
                 legendgroup="median", name=name,
             )
         )  # fmt: skip
         # Beyond its dearest network a front stays as good as that.
         traces.append(
-            _scatter(
+            scatter(
                 [corners[-1], (end, corners[-1][1])], mode="lines", line={**line, "width": 0.9, "dash": "dot"},
                 hoverinfo="skip", legendgroup="median", name=name,
             )
         )  # fmt: skip
         said = "of at least half of the runs" if len(group.runs) > 1 else f"of {escape(group.runs[0].name)}"
         traces.append(
-            _scatter(
+            scatter(
                 corners, mode="markers", marker={"color": colour(found.group), "size": 4.5}, legendgroup="median", name=name,
                 hoverinfo="text", text=[f"<b>{name}</b><br>{y:.2f} % at {x:.3g} {unit},<br>{said}" for x, y in corners],
             )
@@ -173,7 +157,7 @@ def _winners(comparison: Comparison, found: GroupFronts, panel: Panel) -> list[d
         return []
     marker = {"symbol": "star", "size": 15, "color": colour(found.group), "line": {"width": 1.2, "color": "var(--paper)"}}
     name = f"{escape(name_of(group))}: winners"
-    return [_scatter(points, mode="markers", marker=marker, legendgroup="winners", name=name, hoverinfo="text", text=texts)]
+    return [scatter(points, mode="markers", marker=marker, legendgroup="winners", name=name, hoverinfo="text", text=texts)]
 
 
 def published_points(comparison: Comparison, panel: Panel) -> list[tuple[str, Evaluation, float, float]]:
@@ -190,7 +174,7 @@ def _published(comparison: Comparison, panel: Panel, costs: tuple[float, float],
     found = published_points(comparison, panel)
     families = [family_of(name) for name, *_ in found]
     return {
-        **_scatter([(x, y) for _, _, x, y in found], mode="markers", legendgroup="published", name="published networks"),
+        **scatter([(x, y) for _, _, x, y in found], mode="markers", legendgroup="published", name="published networks"),
         "marker": {"symbol": [SYMBOLS[f] for f in families], "color": [f"var(--{f})" for f in families], "size": 7,
                    "opacity": 0.75},
         "hoverinfo": "text",
@@ -247,31 +231,13 @@ def growth_figure(comparison: Comparison, panel: Panel) -> dict[str, Any]:
         medians, lows, highs = ([s[k] for _, s in found.growth] for k in range(3))
         if len(group.runs) > 1:
             outline = [*zip(marks, highs, strict=True), *reversed([*zip(marks, lows, strict=True)])]
-            traces.append(
-                _scatter(outline, mode="lines", fill="toself", fillcolor=colour(found.group), opacity=0.16, line={"width": 0},
-                         hoverinfo="skip")
-            )  # fmt: skip
+            traces.append(band(outline, colour(found.group), 0.16))
         traces.append(
-            _scatter(
+            scatter(
                 [*zip(marks, medians, strict=True)], mode="lines",
                 line={"color": colour(found.group), "width": 2, "dash": dash(found.group)}, hoverinfo="text",
                 text=[f"<b>{escape(name_of(group))}</b><br>{n:,} trials: {v:.4g}" for n, v in zip(marks, medians, strict=True)],
             )
         )  # fmt: skip
-    layout = {
-        **plain_layout(),
-        "xaxis": {**AXIS, "title": {"text": "trials", "standoff": 8, "font": _TITLE}, "rangemode": "tozero"},
-        "yaxis": {**AXIS, "title": {"text": "hypervolume", "standoff": 8, "font": _TITLE}},
-        "showlegend": False,
-        "hovermode": "closest",
-        "margin": {"l": 60, "r": 14, "t": 10, "b": 46},
-    }
-    return {"data": traces, "layout": layout}
-
-
-def _scatter(points: Sequence[tuple[float, float]], **style: Any) -> dict[str, Any]:
-    return {"type": "scatter", "x": [_short(x) for x, _ in points], "y": [_short(y) for _, y in points], **style}
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")
+    axes = linear_axis("trials", rangemode="tozero"), linear_axis("hypervolume")
+    return {"data": traces, "layout": layout(*axes)}

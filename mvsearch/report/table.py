@@ -29,6 +29,8 @@ from mvsearch.spec.record import Evaluation, Measurement
 from mvsearch.spec.run import FrontMember, PublishedPoint, RunView
 
 MAX_WIDTH = 100
+NAME_WIDTH = 19
+"""Of `0123456789ab winner`, where there is room."""
 _METRICS = ("top1", "latency", "params", "macs")
 
 
@@ -76,7 +78,7 @@ def render_front(view: RunView, limit: int = MAX_FRONT_ROWS) -> RenderableType:
 
 @dataclass(frozen=True, slots=True)
 class _FrontTable:
-    """Leaves out the last column, the blocks, where the terminal is too narrow for it."""
+    """Leaves out columns where the terminal is too narrow for all of them, rather than cutting numbers short."""
 
     view: RunView
     members: tuple[FrontMember, ...]
@@ -84,45 +86,96 @@ class _FrontTable:
     kinds: dict[str, str]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        view, kinds, with_probability = self.view, self.kinds, _limits_latency(self.view)
-        with_front = _knows_doubt(self.view)
-        with_blocks = options.max_width >= MAX_WIDTH - 2
-        table = _table(view, kinds, (with_probability, with_front), with_blocks)
-        for member in self.members:
-            role = "winner" if _is_winner(member, view) else "tied" if member.tied else ""
-            cells = _number_cells(member.evaluation, member.lower_top1, kinds)
-            if with_probability:
-                cells.insert(3, f"{member.probability_in_budget:.2f}")
-            if with_front:
-                p = member.probability_on_front
-                cells.insert(3 + with_probability, "" if p is None else probability_text(p))
-            if with_blocks:
-                cells.append(" ".join(member.evaluation.spec.blocks))
-            table.add_row(f"{member.evaluation.arch_id} {role}", *cells, style="bold" if role == "winner" else "")
-        if self.rivals:
+        rivals = sorted(self.rivals, key=lambda p: p.evaluation.measurements["latency"].value)
+        rows = [*(_member_row(m, self.view, self.kinds) for m in self.members)]
+        published = [_published_row(p, self.view, self.kinds) for p in rivals]
+        headings = _headings(self.view, self.kinds)
+        shown = _widths(headings, [*rows, *published], options.max_width)
+        # One space between the columns, which is the box's own: two leave no room for the blocks.
+        table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, header_style="", show_edge=False)
+        for key in shown:
+            if key in _FOLDING:
+                table.add_column(headings[key], width=shown[key], overflow="fold")
+            else:
+                table.add_column(headings[key], justify="right", no_wrap=True)
+        for row in rows:
+            table.add_row(*(Text(row[key]) for key in shown), style="bold" if row["network"].endswith(" winner") else "")
+        if published:
             table.add_section()
             table.add_row("published networks:")
-        for point in sorted(self.rivals, key=lambda p: p.evaluation.measurements["latency"].value):
-            table.add_row(point.name.replace("@", "\n@"), *_published_cells(point, view, kinds, with_blocks), style="dim")
+        for row in published:
+            table.add_row(*(Text(row[key]) for key in shown), style="dim")
         yield table
+        if left_out := [" ".join(headings[key].split()) for key in headings if key not in shown]:
+            yield Text(f" Too narrow for: {', '.join(left_out)}; front.csv has all of it.")
 
 
-def _table(view: RunView, kinds: dict[str, str], with_probability: tuple[bool, bool], with_blocks: bool) -> Table:
+_Row = dict[str, str]
+_FOLDING = {"network": 12, "blocks": 10}
+"""Columns that may fold, and the least width of each: an `arch_id`, and the heading."""
+_GIVEN_UP = ("blocks", "macs", "on_front", "params", "in_budget", "lower")
+"""Columns in the order in which a narrow terminal does without them."""
+
+
+def _headings(view: RunView, kinds: dict[str, str]) -> _Row:
     confidence = f"{view.settings.confidence * 100:.0f} %"
-    # One space between the columns, which is the box's own: two leave no room for the blocks.
-    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, header_style="", show_edge=False)
-    table.add_column("\nnetwork", min_width=19 if with_blocks else 12, overflow="fold")
-    table.add_column(f"top-1 %\n{kinds['top1']}", justify="right", no_wrap=True)
-    table.add_column(f"at least\n({confidence})", justify="right", no_wrap=True)
-    table.add_column(f"latency ms\n{kinds['latency']}", justify="right", no_wrap=True)
-    for shown, title in zip(with_probability, ("P(in\nbudget)", "P(on\nfront)"), strict=True):
-        if shown:
-            table.add_column(title, justify="right", no_wrap=True)
-    table.add_column(f"params\n{kinds['params']}", justify="right", no_wrap=True)
-    table.add_column(f"MACs\n{kinds['macs']}", justify="right", no_wrap=True)
-    if with_blocks:
-        table.add_column("blocks of\nstages 3-5", overflow="fold")
-    return table
+    return {
+        "network": "\nnetwork",
+        "top1": f"top-1 %\n{kinds['top1']}",
+        "lower": f"at least\n({confidence})",
+        "latency": f"latency ms\n{kinds['latency']}",
+        **({"in_budget": "P(in\nbudget)"} if _limits_latency(view) else {}),
+        **({"on_front": "P(on\nfront)"} if _knows_doubt(view) else {}),
+        "params": f"params\n{kinds['params']}",
+        "macs": f"MACs\n{kinds['macs']}",
+        "blocks": "blocks of\nstages 3-5",
+    }
+
+
+def _widths(headings: _Row, rows: Sequence[_Row], width: int) -> dict[str, int]:
+    """The columns that fit, each with its width."""
+    longest = {
+        key: max(len(line) for text in (headings[key], *(row[key] for row in rows)) for line in text.split("\n"))
+        for key in headings
+    }
+    shown = {**longest, **_FOLDING}
+    for given_up in _GIVEN_UP:
+        name = NAME_WIDTH if "blocks" in shown else _FOLDING["network"]
+        if sum(shown.values()) - shown["network"] + name + len(shown) - 1 <= width:
+            break
+        shown.pop(given_up, None)
+    room = width - (sum(shown.values()) + len(shown) - 1)
+    for key, most in (("network", NAME_WIDTH if "blocks" in shown else longest["network"]), ("blocks", longest["blocks"])):
+        if key in shown:
+            more = min(max(0, most - shown[key]), max(0, room))
+            shown[key] += more
+            room -= more
+    return shown
+
+
+def _member_row(member: FrontMember, view: RunView, kinds: dict[str, str]) -> _Row:
+    e, p = member.evaluation, member.probability_on_front
+    role = " winner" if _is_winner(member, view) else " tied" if member.tied else ""
+    return {
+        "network": f"{e.arch_id}{role}",
+        **_numbers(e, member.lower_top1, kinds),
+        "in_budget": f"{member.probability_in_budget:.2f}",
+        "on_front": "" if p is None else probability_text(p),
+        "blocks": " ".join(e.spec.blocks),
+    }
+
+
+def _published_row(point: PublishedPoint, view: RunView, kinds: dict[str, str]) -> _Row:
+    e, said = point.evaluation, point.published_top1
+    limits = [b.limit for b in view.settings.budgets if not b.is_counted]
+    latency = e.measurements["latency"]
+    return {
+        "network": point.name.replace("@", "\n@"),
+        **_numbers(e, e.measurements["top1"].quantile(1 - view.settings.confidence), kinds),
+        "in_budget": f"{min((latency.probability_at_most(limit) for limit in limits), default=1.0):.2f}",
+        "on_front": "",
+        "blocks": f"authors: {said.value:.1f} %" if said else " ".join(e.spec.blocks),
+    }
 
 
 def _limits_latency(view: RunView) -> bool:
@@ -137,27 +190,12 @@ def _is_winner(member: FrontMember, view: RunView) -> bool:
     return member.evaluation.arch_id == view.winner
 
 
-def _published_cells(point: PublishedPoint, view: RunView, kinds: dict[str, str], with_blocks: bool) -> list[str]:
-    lower = point.evaluation.measurements["top1"].quantile(1 - view.settings.confidence)
-    cells = _number_cells(point.evaluation, lower, kinds)
-    limits = [b.limit for b in view.settings.budgets if not b.is_counted]
-    if limits:
-        latency = point.evaluation.measurements["latency"]
-        cells.insert(3, f"{min(latency.probability_at_most(limit) for limit in limits):.2f}")
-    if _knows_doubt(view):
-        cells.insert(3 + bool(limits), "")
-    if with_blocks:
-        said = point.published_top1
-        cells.append(f"authors: {said.value:.1f} %" if said else " ".join(point.evaluation.spec.blocks))
-    return cells
-
-
-def _number_cells(evaluation: Evaluation, lower: float, kinds: dict[str, str]) -> list[str]:
+def _numbers(evaluation: Evaluation, lower: float, kinds: dict[str, str]) -> _Row:
     def cell(metric: str) -> str:
         m = evaluation.measurements[metric]
         return short_text(m) + (f" {_mark(m)}" if kinds[metric] == "mixed" else "")
 
-    return [cell("top1"), bare_value("top1", lower), cell("latency"), cell("params"), cell("macs")]
+    return {**{metric: cell(metric) for metric in _METRICS}, "lower": bare_value("top1", lower)}
 
 
 def _mark(m: Measurement) -> str:

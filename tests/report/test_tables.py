@@ -1,4 +1,5 @@
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from rich.console import Console
 from mvsearch.report import print_front, print_renderable, render_nearest, render_network
 from mvsearch.report.nearest import excess
 from mvsearch.report.select import MAX_FRONT_ROWS, shown_members, staircase, thinned
+from mvsearch.report.words import short_text
 from mvsearch.spec.budget import parse_budgets
 from mvsearch.spec.published import network
 from mvsearch.targets.anatomy import anatomy
@@ -25,6 +27,55 @@ def test_front_fits_100_columns_and_is_plain_in_a_pipe(budgets):
     print_front(synthetic_view(budgets=budgets), console)
     assert "\x1b" not in text()
     assert max(map(len, text().splitlines())) <= 100
+
+
+def long_view():
+    """Long names, three-digit milliseconds with intervals, and a column of two kinds."""
+
+    def slow(evaluation, kind, level):
+        latency, top1 = (evaluation.measurements[m] for m in ("latency", "top1"))
+        times = {k: 37 * getattr(latency, k) for k in ("value", "low", "high")}
+        changed = {"latency": replace(latency, kind=kind, level=level, **times), "top1": replace(top1, kind="measured")}
+        return replace(evaluation, measurements={**evaluation.measurements, **changed})
+
+    view = synthetic_view(budgets="2M-params,5ms")
+    kinds = ("predicted", "measured")
+    return replace(
+        view,
+        settings=replace(view.settings, target="gpu@precision=float32,batch=100,launch=eager,device=1", confidence=0.975),
+        front=tuple(replace(m, evaluation=slow(m.evaluation, kinds[i % 2], 0.95)) for i, m in enumerate(view.front)),
+        published=tuple(
+            replace(p, name=f"{p.name}@patch=[16,16],16,16", evaluation=slow(p.evaluation, "predicted", 0.9), feasible=True)
+            for p in view.published
+        ),
+    )
+
+
+@pytest.mark.parametrize("width", [None, 60, 70, 80, 90, 100, 160])
+@pytest.mark.parametrize("names", ["short", "long"])
+def test_no_cell_of_the_front_is_cut_short_however_wide_it_is(names, width):
+    view = long_view() if names == "long" else synthetic_view(budgets="2M-params,5ms")
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
+    console = Console(file=file, force_terminal=width is not None, width=width, color_system=None)
+    print_front(view, console)
+    lines = raw.getvalue().decode().splitlines()
+    assert max(map(len, lines)) <= min(width or 100, 100)
+    assert not any("…" in line for line in lines)
+    head = next(line.split() for line in lines if line.split()[:1] == ["network"])
+    member = next(line for line in lines if line.startswith(view.front[0].evaluation.arch_id))
+    latency = view.front[0].evaluation.measurements["latency"]
+    assert short_text(latency) in member
+    # Which blocks a network has may take several lines; nothing of it may be lost.
+    if "stages" in head:
+        start = lines.index(member)
+        column = lines[start - 2].index("stages 3-5")
+        mine = [line[column:] for line in lines[start : start + 4] if line is member or not line[:column].strip()]
+        blocks = view.front[0].evaluation.spec.blocks
+        assert tuple(" ".join(mine).split())[: len(blocks)] == blocks
+    else:
+        assert re.search(r"Too narrow for: .*blocks of stages 3-5; front.csv", " ".join(" ".join(lines).split()))
+    assert ("stages" in head) == (width is None or width >= 100)
 
 
 def test_front_marks_roles_and_kinds_without_colour():

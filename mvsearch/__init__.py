@@ -1,7 +1,7 @@
 """mvsearch: neural architecture search and scaling explorer for MobileViT-family networks.
 
-`search`, `describe`, `measure`, `calibrate` and `validate` mirror the command line, `TrainOptions` its options of training;
-`build` and `load` give torch modules. They are loaded on first use, so that `import mvsearch` stays light.
+`search`, `scale`, `describe`, `measure`, `calibrate` and `validate` mirror the command line, `TrainOptions` its options of
+training; `build` and `load` give torch modules. They are loaded on first use, so that `import mvsearch` stays light.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import mvsearch.search
 
 if TYPE_CHECKING:
-    from mvsearch.api import RunResult, TrainOptions, calibrate, describe, measure, validate
+    from mvsearch.api import RunResult, TrainOptions, calibrate, describe, measure, scale, validate
     from mvsearch.export.library import load
     from mvsearch.models import build
 
@@ -28,12 +28,13 @@ __all__ = [
     "describe",
     "load",
     "measure",
+    "scale",
     "search",
     "validate",
 ]
 
 _HOMES = {
-    **dict.fromkeys(("SearchOptions", "TrainOptions", "calibrate", "describe", "measure", "validate"), "mvsearch.api"),
+    **dict.fromkeys(("SearchOptions", "TrainOptions", "calibrate", "describe", "measure", "scale", "validate"), "mvsearch.api"),
     "load": "mvsearch.export.library",
     "build": "mvsearch.models",
 }

@@ -6,6 +6,7 @@ from mvsearch.api.measure import measure
 from mvsearch.api.read import read_network
 from mvsearch.api.report import rebuild_report
 from mvsearch.api.run import RunResult
+from mvsearch.api.scale import scale
 from mvsearch.api.search import search
 from mvsearch.api.settings import SearchOptions
 from mvsearch.api.training import TrainOptions
@@ -21,6 +22,7 @@ __all__ = [
     "measure",
     "read_network",
     "rebuild_report",
+    "scale",
     "search",
     "validate",
     "validate_accuracy",

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from mvsearch.cli import bench, commands, describe, latency, validation
+from mvsearch.cli import bench, commands, describe, latency, scale, validation
 from mvsearch.cli.help import SectionedCommand
 from mvsearch.cli.output import print_error
 from mvsearch.cli.signals import Signals
@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 app.callback()(commands.root)
 for command in (
-    commands.run, describe.describe, commands.report, latency.measure, latency.calibrate, validation.validate,
+    commands.run, scale.scale, describe.describe, commands.report, latency.measure, latency.calibrate, validation.validate,
     bench.bench, commands.spaces, commands.targets, commands.networks,
 ):  # fmt: skip
     app.command(cls=SectionedCommand)(command)

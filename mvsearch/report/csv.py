@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from mvsearch.spec.record import Evaluation, Trial
 from mvsearch.spec.run import RunSettings, RunView
 
 NUM_STAGES = 5
+"""Of every published network, and of every network of a search space."""
 _COUNTED = {
     "params": "parameters, counted",
     "macs": "multiply-accumulates at batch size 1, counted",
@@ -78,21 +80,38 @@ def _uncertain_columns() -> Iterator[tuple[str, str]]:
         yield f"{column}_kind", "predicted, estimated, measured or published"
 
 
-COLUMNS: tuple[tuple[str, str], ...] = (
-    *_FIRST,
-    *_uncertain_columns(),
-    *_COUNTED.items(),
-    ("blocks", "blocks of the transformer stages in order"),
-    *((f"{name}{i}", what.format(i=i)) for name, what in _KNOBS for i in range(1, NUM_STAGES + 1)),
-    *_LAST,
-)
-"""(column, meaning) of both files, in order."""
+def columns(num_stages: int = NUM_STAGES) -> tuple[tuple[str, str], ...]:
+    """(column, meaning) in order, for networks of at most so many stages."""
+    return (
+        *_FIRST,
+        *_uncertain_columns(),
+        *_COUNTED.items(),
+        ("blocks", "blocks of the transformer stages in order"),
+        *((f"{name}{i}", what.format(i=i)) for name, what in _KNOBS for i in range(1, num_stages + 1)),
+        *_LAST,
+    )
+
+
+COLUMNS = columns()
+"""(column, meaning) of both files, in order; a network of more stages adds columns, so that nothing of it is lost."""
+
+
+def columns_markdown() -> str:
+    """`COLUMNS` as a table, the stages' columns in one line each: what README.md beside this file holds."""
+    knobs = ((f"{name}1` .. `{name}{NUM_STAGES}", what.replace("stage {i}", "the stage")) for name, what in _KNOBS)
+    before = tuple(c for c in columns(0) if c not in _LAST)
+    rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in (*before, *knobs, *_LAST))
+    return f"| column | meaning |\n|---|---|\n{rows}\n"
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows under the documented columns; what a row lacks stays empty."""
+    rows = list(rows)
+    stages = NUM_STAGES
+    while any(f"block{stages + 1}" in row for row in rows):
+        stages += 1
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [name for name, _ in COLUMNS], lineterminator="\n")
+        writer = csv.DictWriter(file, [name for name, _ in columns(stages)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
@@ -161,15 +180,12 @@ def _number(value: float | None) -> str:
 
 
 def spec_cells(spec: ArchSpec) -> dict[str, Any]:
-    """The architecture in columns; `spec_of_row` reads it back.
-
-    Stages beyond the documented columns are not written; every network of the family has five.
-    """
+    """The architecture in columns, all of its stages; `spec_of_row` reads it back."""
     cells: dict[str, Any] = {
         "blocks": " ".join(spec.blocks), "stem": spec.stem.channels, "head": head_text(spec.head),
         "activation": spec.activation, "num_classes": spec.num_classes, "in_channels": spec.in_channels,
     }  # fmt: skip
-    for i, stage in enumerate(spec.stages[:NUM_STAGES], start=1):
+    for i, stage in enumerate(spec.stages, start=1):
         cells |= {f"block{i}": stage.block, f"c{i}": stage.channels, f"e{i}": f"{stage.expansion:g}"}
         if isinstance(stage, InvertedResidualStage):
             cells |= {f"n{i}": stage.num_blocks, f"s{i}": stage.stride}
@@ -183,7 +199,7 @@ def spec_cells(spec: ArchSpec) -> dict[str, Any]:
 
 def spec_of_row(row: Mapping[str, str]) -> ArchSpec:
     """The architecture that a row of either file describes."""
-    stages = tuple(_stage(row, str(i)) for i in range(1, NUM_STAGES + 1) if row.get(f"block{i}"))
+    stages = tuple(_stage(row, str(i)) for i in takewhile(lambda i: row.get(f"block{i}"), count(1)))
     head: Head = PoolHead()
     if row["head"] != "pool":
         _, ratio, _, channels = row["head"].split()

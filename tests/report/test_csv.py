@@ -1,10 +1,23 @@
 import csv
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from mvsearch.report.csv import COLUMNS, front_rows, spec_cells, spec_of_row, trial_rows, write_csv
-from mvsearch.spec.published import published_networks
-from tests.report.sample import synthetic_view
+from mvsearch import report
+from mvsearch.report.anatomy import BY
+from mvsearch.report.anatomy_files import columns as anatomy_columns
+from mvsearch.report.csv import (
+    COLUMNS,
+    columns,
+    columns_markdown,
+    front_rows,
+    spec_cells,
+    spec_of_row,
+    trial_rows,
+    write_csv,
+)
+from mvsearch.spec.published import network, published_networks
+from tests.report.sample import invented_evaluation, synthetic_view
 
 
 def read(path):
@@ -60,6 +73,26 @@ def test_five_thousand_rows_take_little_time(tmp_path):
     for _ in range(copies):
         write_csv(tmp_path / "trials.csv", trial_rows(view))
     assert time.process_time() - start < 2.5  # about 0.5 s on an idle core
+
+
+def test_a_network_of_more_stages_adds_columns_and_loses_nothing(tmp_path):
+    view = synthetic_view()
+    deep = network("mobilevit_xxs")
+    deep = replace(deep, stages=(*deep.stages[:2], *deep.stages))
+    trial = replace(view.trials[0], evaluation=invented_evaluation(deep))
+    write_csv(tmp_path / "trials.csv", trial_rows(replace(view, trials=(trial, *view.trials[1:]))))
+    rows = read(tmp_path / "trials.csv")
+    assert list(rows[0]) == [name for name, _ in columns(7)]
+    assert rows[0]["block7"] == "v1" and rows[1]["block7"] == ""
+    assert [spec_of_row(row).arch_id for row in rows] == [row["arch_id"] for row in rows]
+
+
+def test_the_readme_holds_the_table_of_columns():
+    text = (Path(report.__file__).parent / "README.md").read_text(encoding="utf-8")
+    assert columns_markdown() in text, "put `mvsearch.report.csv.columns_markdown()` into mvsearch/report/README.md"
+    for by in BY:
+        for column in anatomy_columns(by):
+            assert f"`{column}`" in text, column
 
 
 def test_every_column_is_in_the_docs():

@@ -37,12 +37,13 @@ STYLE: Any = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A point, in data coordinates, that wants a label."""
+    """A point, in data coordinates, that wants a label; its size is in points."""
 
     x: float
     y: float
     text: str
     colour: str = MUTED
+    size: float = 8
 
 
 def place_texts(renderer: RendererBase, axes: Axes, wishes: Sequence[Wish], marks: Sequence[tuple[float, float]]) -> None:
@@ -55,7 +56,8 @@ def place_texts(renderer: RendererBase, axes: Axes, wishes: Sequence[Wish], mark
         marks: in pixels, to keep clear of.
     """
     texts = [
-        axes.text(0, 0, w.text, fontsize=8, ha="center", va="center", color=w.colour, zorder=2.5, bbox=_HALO) for w in wishes
+        axes.text(0, 0, w.text, fontsize=w.size, ha="center", va="center", color=w.colour, zorder=2.5, bbox=_HALO)
+        for w in wishes
     ]
     extents = [t.get_window_extent(renderer) for t in texts]
     pixels = [axes.transData.transform((w.x, w.y)) for w in wishes]

@@ -6,11 +6,13 @@ text as text into the SVG, and the same run gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvsearch.report.drawing import FAMILY, GRID, MUTED, STYLE, Wish, place_texts, save_figure
+from mvsearch.report.field_marks import FieldMark, field_marks, in_view
 from mvsearch.report.scene import Axis, CostKey, Point, Scene, build_scene, log_ticks, published_in_view, winner_bars
 from mvsearch.report.select import staircase
 from mvsearch.report.words import FAMILY_NAMES
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     from matplotlib.backend_bases import RendererBase
 
 FRONT, WINNER, CLOUD, BUDGET = "#0072B2", "#D55E00", "#a9b0b7", "#22262b"
+LINE_STEPS = 60
+"""Points that a line is for labels, which keep away from them."""
+LABEL_ROOM = 0.05
+"""Share of the axis beside the winner where they need not."""
+FIELD, FIELD_TEXT = "#8b939b", "#767d84"
+FIELD_NAME = "other families: top-1 and cost as published"
+FieldMarks = Mapping[CostKey, Sequence[FieldMark]]
 
 
 def draw_picture(view: RunView, path: Path) -> None:
@@ -35,7 +44,8 @@ def draw_picture(view: RunView, path: Path) -> None:
 def draw_pictures(view: RunView, paths: Sequence[Path]) -> None:
     """The same picture in several formats, drawn once."""
     scene = build_scene(view, cloud_points=1500)
-    draw_scene(scene, _title(view, scene), paths)
+    field = {key: field_marks(view.settings, key) for key in scene.axes}
+    draw_scene(scene, _title(view, scene), paths, field)
 
 
 def _title(view: RunView, scene: Scene) -> str:
@@ -46,30 +56,38 @@ def _title(view: RunView, scene: Scene) -> str:
     return f"{asked}; bars: {scene.level} intervals; open marks: not within the budget"
 
 
-def draw_scene(scene: Scene, title: str, paths: Sequence[Path]) -> None:
-    """Draw and save a scene; see `draw_picture`."""
+def draw_scene(scene: Scene, title: str, paths: Sequence[Path], field: FieldMarks | None = None) -> None:
+    """Draw and save a scene, perhaps with what the field published behind it; see `draw_picture`."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 4.7), dpi=100, layout="constrained")
+        figure = Figure(figsize=(10, 4.9), dpi=100, layout="constrained")
         second: CostKey = "macs" if scene.axes["params"].limit is None and scene.axes["macs"].limit is not None else "params"
         left, right = figure.subplots(1, 2, sharey=True)
         panels = ((left, scene.axes["latency"]), (right, scene.axes[second]))
+        top1 = scene.top1_shown["estimate"]
+        behind = {axis.key: in_view((field or {}).get(axis.key, ()), axis.shown, top1) for _, axis in panels}
         for axes, axis in panels:
+            _draw_field(axes, behind[axis.key])
             _draw_panel(axes, scene, axis)
         left.set_ylabel(scene.qualities["estimate"])
         figure.suptitle(title, x=0.005, ha="left", fontsize=10)
-        handles, names = left.get_legend_handles_labels()
+        legend = {
+            name: handle for axes in (left, right) for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        if FIELD_NAME in legend:
+            legend[FIELD_NAME] = legend.pop(FIELD_NAME)  # last
         figure.legend(
-            handles, names, loc="outside lower center", ncols=7, frameon=False, fontsize=8, handletextpad=0.3, columnspacing=1.4
-        )
+            list(legend.values()), list(legend), loc="outside lower center", ncols=4 if len(legend) > 7 else 7, frameon=False,
+            fontsize=8, handletextpad=0.3, columnspacing=1.4,
+        )  # fmt: skip
         canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         figure.set_layout_engine("none")
         for axes, axis in panels:
-            _label_points(canvas.get_renderer(), axes, scene, axis)
+            _label_points(canvas.get_renderer(), axes, scene, axis, behind[axis.key])
         save_figure(figure, paths)
 
 
@@ -129,7 +147,7 @@ def _is_shown(p: Point, scene: Scene, axis: Axis) -> bool:
 
 def _draw_published(axes: Axes, scene: Scene, axis: Axis) -> None:
     for family, (colour, marker) in FAMILY.items():
-        label: str | None = f"{FAMILY_NAMES[family]}, published"
+        label: str | None = f"{FAMILY_NAMES[family]}, published network"
         for feasible in (True, False):
             points = [p for p in scene.published if p.family == family and p.feasible == feasible]
             if not points:
@@ -144,7 +162,19 @@ def _draw_published(axes: Axes, scene: Scene, axis: Axis) -> None:
             label = None
 
 
-def _label_points(renderer: RendererBase, axes: Axes, scene: Scene, axis: Axis) -> None:
+def _draw_field(axes: Axes, marks: Sequence[FieldMark]) -> None:
+    label: str | None = FIELD_NAME
+    for feasible in (True, False):
+        mine = [m for m in marks if m.feasible == feasible]
+        if mine:
+            axes.plot(
+                [m.cost for m in mine], [m.top1 for m in mine], "p", markersize=4.6, zorder=1.5, label=label,
+                markerfacecolor=FIELD if feasible else "white", markeredgecolor=FIELD, markeredgewidth=0.8, linestyle="none",
+            )  # fmt: skip
+            label = None
+
+
+def _label_points(renderer: RendererBase, axes: Axes, scene: Scene, axis: Axis, field: Sequence[FieldMark]) -> None:
     """Direct labels, placed by their real extents so that none overlaps another or a mark."""
 
     def pixel(cost: float, top1: float) -> tuple[float, float]:
@@ -156,8 +186,16 @@ def _label_points(renderer: RendererBase, axes: Axes, scene: Scene, axis: Axis) 
 
     marks = [place_of(p) for p in (*scene.front, *scene.published)]
     marks += [pixel(*xy) for xy in winner_bars(scene, axis.key)]
+    marks += [pixel(m.cost, m.top1) for m in field]
+    if axis.limit is not None:
+        low, high = scene.top1_shown["estimate"]
+        heights = (low + (high - low) * i / LINE_STEPS for i in range(LINE_STEPS + 1))
+        # The winner is often at the line, and its label has nowhere else to go.
+        taken = scene.winner.quality("estimate") if scene.winner else -math.inf
+        marks += [pixel(axis.limit, y) for y in heights if abs(y - taken) > LABEL_ROOM * (high - low)]
     wishes = [
         Wish(p.cost(axis.key), p.quality("estimate"), p.label, WINNER if p is scene.winner else MUTED)
         for p in ([scene.winner] if scene.winner else []) + list(published_in_view(scene, axis))
     ]
+    wishes += [Wish(m.cost, m.top1, m.label, FIELD_TEXT, 6.5) for m in field]
     place_texts(renderer, axes, wishes, marks)

@@ -27,8 +27,8 @@ TOLERANCE = 0.05
 """Share of the budget that a candidate may miss; widths go in steps of 8."""
 LEAST_DOUBLINGS = 0.3
 """Between the base and the budget: nearer than that, rounding says more about the exponents than accuracy does."""
-ONE_DIMENSION = 0.1
-"""The same for depth or resolution alone, which go in larger steps."""
+COMPARED = 0.1
+"""The same for what it is compared with, which goes in larger steps."""
 LIMITS = (
     "The estimate knows a network's size and how far its shape is from published ones, not how it trains: that depth "
     "against width is never trained here.",
@@ -157,13 +157,15 @@ def _compared(
         """The nearest to the budget; if its steps miss that, the last within it, with the rest spent on width."""
         priced = [(p, cost(problem.metric, p.spec, p.side, target)) for p in points]
         nearest = min(priced, key=lambda f: abs(math.log(f[1] / problem.budget)), default=None)
-        if nearest and abs(nearest[1] / problem.budget - 1) <= ONE_DIMENSION:
+        if nearest and abs(nearest[1] / problem.budget - 1) <= COMPARED:
             return label, nearest
+        # As far in this dimension as the budget goes, and width for the rest.
         short = [f for f in priced if (f[1] < problem.budget if growing else f[1] > problem.budget)]
-        last = (max if growing else min)(short, key=lambda f: f[1], default=None)
-        if last is None or (last[0].depth == 1 and last[0].side == side):
-            return label, None
-        return f"{label.split()[0]}, rest by width", filled(last[0].depth, last[0].side)
+        for p, _ in sorted(short, key=lambda f: f[1], reverse=growing):
+            rest = filled(p.depth, p.side) if p.depth != 1 or p.side != side else None
+            if rest and abs(rest[1] / problem.budget - 1) <= TOLERANCE:
+                return f"{label.split()[0]}, rest by width", rest
+        return label, None
 
     depth = depth_factors(spec, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
     deep = [Point(d, 1.0, d, s, side) for d in depth if (d >= 1) == growing or d == 1 for s in [scaled(spec, 1.0, d)] if s]
@@ -177,11 +179,12 @@ def _compared(
     ]
     options, missing = [], []
     for label, solved in tries:
-        option = None if solved is None else _option(label, solved[0], phi, problem, evaluate)
+        near = solved is not None and abs(solved[1] / problem.budget - 1) <= COMPARED
+        option = _option(label, solved[0], phi, problem, evaluate) if solved and near else None
         if option:
             options.append(option)
         else:
-            missing.append((label, f"cannot reach {problem.text} that way"))
+            missing.append((label, f"comes no nearer to the budget than {COMPARED:.0%}"))
     return options, missing
 
 

@@ -29,6 +29,7 @@ from mvsearch.scaling.published import published_members
 from mvsearch.scaling.ranges import OPTIONS, SizeRange
 from mvsearch.scaling.resolution_effect import top1_at
 from mvsearch.scaling.rules import DEPTH_HOW, RESOLUTION_HOW, WIDTH_HOW, side_step, v2_multiplier
+from mvsearch.scaling.solve import solve_width
 from mvsearch.scaling.view import CompoundFit, CostMetric, Family, Member, Rule, ScalingView
 from mvsearch.search.estimate import estimate
 from mvsearch.spec.arch import ArchSpec
@@ -81,9 +82,11 @@ def explore(
 
     Raises:
         InputError: the network cannot be evaluated, or not a single family has a member in the range.
+        TargetError: the target has no predictor.
     """
     say = progress or (lambda text: None)
     q = question
+    target.predict(q.spec, q.side)  # A target without a predictor says so itself, better than a failed evaluation.
     base = evaluated(q.spec, q.side, target, estimator)
     if base.failure is not None:
         raise InputError(f"`{q.name}` cannot be evaluated at {q.side} pixels: {base.failure.message}", "scale another network")
@@ -104,8 +107,8 @@ def explore(
         say(f"family by {rule}")
         families.append(_family(rule, q, target, maker, fit))
     if not any(f.members for f in families):
-        reasons = "; ".join(f"by {f.rule}: {f.why_empty}" for f in families)
-        raise InputError(f"`{q.name}` has no size from {q.within.text}: {reasons}", _nearest_hint(q, base))
+        reasons = "".join(f"\n  by {f.rule}: {f.why_empty}" for f in families)
+        raise InputError(f"`{q.name}` has no size from {q.within.text}{reasons}", _nearest_hint(q, base))
     say("laws and curves")
     published = published_members(q.within, target, estimator)
     laws = [law for f in families for law in family_laws(f)] + list(published_laws(published)) + list(resolution_laws(base))
@@ -179,14 +182,10 @@ def _compound(q: Question, target: Target, base: Evaluation, maker: _Maker) -> C
         metric = "macs"
         end = farther_end(q.within.low, q.within.high, base.measurements["params"].value)
         # Larger images change no parameters: the MACs that width alone would cost at that end.
-        at = replace(
-            q.within, low=min(end, base.measurements["params"].value), high=max(end, base.measurements["params"].value)
-        )
-        wide = on_path(width_path(q.spec, q.side), at, target, published_factors(v2_multiplier(q.spec)))
-        if not wide:
-            raise Unreachable("no width comes near the range")
-        last = min(wide, key=lambda p: abs(math.log(cost("params", p.spec, p.side, target) / end)))
-        budget = cost("macs", last.spec, last.side, target)
+        solved = solve_width(q.spec, q.side, 1.0, "params", end, target)
+        if solved is None:
+            raise Unreachable(f"no width reaches {format_value('params', end)} params")
+        budget = cost("macs", solved[0].spec, q.side, target)
         text = f"{format_value('macs', budget)} MACs, as width alone at {format_value('params', end)} params"
     else:
         metric = q.within.metric

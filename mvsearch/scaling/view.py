@@ -213,7 +213,7 @@ class CompoundOption:
             miss the budget by more than 10 %: `depth, rest by width`, `resolution, rest by width`.
         alpha, beta, gamma: growth of depth, width and resolution per unit of phi (arXiv 1905.11946, eq. 3).
         phi: at which the budget is reached.
-        member: the network; its cost is within `tolerance` of the budget (depth or resolution only: within 10 %).
+        member: the network; what was found costs the budget within `tolerance`, others within 10 %.
         lower_top1: lower bound of its top-1 in % at the view's confidence: what the fit maximises.
         probability_worse: probability that it is less accurate in truth than what was found; None for that itself.
         tied: whether the estimate cannot tell it from what was found.

@@ -74,7 +74,7 @@ def render_nearest(
         values = {s.budget.metric: s for s in short}
         cells = [_cell(values[b.metric]) if b.metric in values else "not known" for b in budgets]
         table.add_row(evaluation.arch_id, *cells, " ".join(evaluation.spec.blocks))
-    return Group(table, *(Text(line) for line in _verdict(ranked[0], confidence)))
+    return Group(table, *(Text(line) for line in verdict(ranked[0], confidence)))
 
 
 def _cell(s: Shortfall) -> str:
@@ -92,7 +92,8 @@ def _against(ratio: float) -> str:
     return f"{ratio:.1f} times" if ratio >= 2 else f"{excess(ratio).removeprefix('+')} over"
 
 
-def _verdict(nearest: tuple[Evaluation, tuple[Shortfall, ...]], confidence: float) -> list[str]:
+def verdict(nearest: tuple[Evaluation, tuple[Shortfall, ...]], confidence: float) -> list[str]:
+    """Which budget binds, in sentences, by the nearest candidate of `by_distance`."""
     evaluation, short = nearest
     over = sorted((s for s in short if s.ratio > 1), key=lambda s: -s.ratio)
     if not over:

@@ -49,8 +49,9 @@ def answer_section(view: RunView) -> str:
             f"{plural(len(view.front), 'network')} on the front so far." if view.front else "No candidate keeps the budget yet."
         )
         return f'{head}\n<p class="answer">{found}</p>\n<p class="notice">{escape(view.target_note)}</p>'
-    parts = (_answer(view, winner), _tiles(winner), _sureness(view, winner), _comparison(view, winner), _caution(view, winner))
-    return "\n".join((head, *filter(None, parts)))
+    drawn = f'<div class="hero"><div>{_answer(view, winner)}</div><div id="hero"></div></div>'
+    said = f'<div class="said-of">{_sureness(view, winner)}{_comparison(view, winner)}</div>'
+    return "\n".join((head, drawn, _tiles(winner), said, _caution(view, winner)))
 
 
 def _answer(view: RunView, winner: FrontMember) -> str:
@@ -166,7 +167,7 @@ def front_section(view: RunView) -> str:
 <p class="small">{plural(len(view.front), "network")}, fastest first; {escape(_verified(view))}. Small print
 under a number: its {escape(_levels(evaluations))} interval. Values of several stages stand in their order, first to last.
 P(on front): {escape(ON_FRONT_MEANING)}.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="The front as a table"><table>
+<div class="scroll tall" tabindex="0" role="region" aria-label="The front as a table"><table>
 <thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>
 {_struck(view)}"""
 
@@ -241,13 +242,14 @@ def _struck(view: RunView) -> str:
     return f"""<h2>Struck off</h2>
 <p class="small">Members of the front that failed when they were built, run, converted or loaded by the target; the next
 ones took their places.</p>
-<div class="scroll"><table><thead><tr>
-<th class="first text">network</th><th class="text">reached</th><th class="text">failure</th>
-<th class="text">reason</th></tr></thead><tbody>{rows}</tbody></table></div>"""
+<div class="scroll" tabindex="0" role="region" aria-label="Struck off"><table><thead><tr>
+<th scope="col" class="first text">network</th><th scope="col" class="text">reached</th>
+<th scope="col" class="text">failure</th><th scope="col" class="text">reason</th></tr></thead>
+<tbody>{rows}</tbody></table></div>"""
 
 
 def run_section(view: RunView) -> str:
-    """What was asked, what ran, and how the search went on."""
+    """What was asked, and what ran."""
     s, c = view.settings, view.counts
     asked = [
         ("command", f"<pre>{escape(view.command)}</pre>"),
@@ -266,15 +268,7 @@ def run_section(view: RunView) -> str:
         ("versions", escape(", ".join(f"{name} {version}" for name, version in view.versions))),
     ]
     facts = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in asked)
-    progress = ""
-    if view.hypervolume:
-        point = view.reference_point
-        reference = f", reference point {point[0]:g} % and {point[1]:g} ms" if point else ""
-        progress = f"""<h3>Hypervolume over trials</h3>
-<p class="small">Area dominated by the front in (lower bound of top-1, latency){escape(reference)}: flat means
-that more trials bring little.</p>
-<div id="progress" class="plot" role="img" aria-label="Hypervolume over trials"></div>"""
-    return f'<h2>What was asked, and what ran</h2>\n<dl class="facts">{facts}</dl>\n{progress}'
+    return f'<h2>What was asked, and what ran</h2>\n<dl class="facts">{facts}</dl>'
 
 
 def meaning_section(view: RunView) -> str:

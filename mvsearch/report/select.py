@@ -36,6 +36,21 @@ def _scaled(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [((x - lows[0]) / spans[0], (y - lows[1]) / spans[1]) for x, y in points]
 
 
+def knee(front: Sequence[FrontMember]) -> str | None:
+    """`arch_id` of the member where the front bends: from there on more milliseconds buy less.
+
+    The member farthest above the straight line that joins the front's ends, in (log latency, lower bound of top-1),
+    both scaled to the front's extent. None for a front of fewer than five members, or one that does not bend.
+    """
+    if len(front) < 5:
+        return None
+    points = _scaled([(math.log(m.evaluation.measurements["latency"].value), m.lower_top1) for m in front])
+    (x0, y0), (x1, y1) = points[0], points[-1]
+    above = [(x1 - x0) * (y - y0) - (y1 - y0) * (x - x0) for x, y in points]
+    best = max(range(len(front)), key=above.__getitem__)
+    return front[best].evaluation.arch_id if above[best] > 0.02 else None
+
+
 def staircase(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """The points that no other one beats (x down, y up), from left to right."""
     best, kept = -math.inf, []

@@ -18,7 +18,7 @@ from mvsearch.report.compare_words import (
     seeds_text,
     winners_sentence,
 )
-from mvsearch.report.document import choice, document, table
+from mvsearch.report.document import choice, document, marked, table
 from mvsearch.report.scene import COSTS
 from mvsearch.report.words import (
     KIND_MEANINGS,
@@ -78,7 +78,7 @@ def _head(comparison: Comparison) -> str:
         for i, g in enumerate(comparison.groups)
     )
     said = [_answer(comparison, panel) for panel in comparison.panels_of("latency")]
-    notes = "".join(f'<p class="notice">{escape(text)}</p>' for text in comparison.notes)
+    notes = "".join(f'<p class="notice">{marked(text)}</p>' for text in comparison.notes)
     return f"""<h1>{escape(_title(comparison))}</h1>
 <p class="muted">Runs that differ in nothing but their seed are one group. Lower bounds of top-1 are at
 {100 * comparison.confidence:.0f} % confidence throughout.</p>

@@ -6,6 +6,7 @@ What comes from outside is escaped: as HTML by `words.escape`, as JSON by `embed
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -60,6 +61,11 @@ def embedded_json(value: Any) -> str:
     """JSON that cannot end the script element that holds it."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def marked(text: str) -> str:
+    """Escaped, with what stands in backticks as code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
 def choice(name: str, value: str, label: str, checked: bool) -> str:

@@ -2,7 +2,7 @@
 // Draws the figures that a page holds as JSON, in the colours of the current scheme.
 //
 // `data.figures`: element id -> plotly figure. A checkbox named `group` shows and hides the traces of its `legendgroup`. What
-// carries `data-when="NAME=VALUE"` is shown while the radio button NAME stands on VALUE.
+// carries `data-when="NAME=VALUE ..."` is shown while each radio button NAME stands on its VALUE.
 (function () {
   const data = JSON.parse(document.getElementById("data").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -12,7 +12,7 @@
   // Figures name colours as CSS variables; plotly needs their values.
   function painted(value, style) {
     if (typeof value === "string") return value.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim());
-    if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map((v) => painted(v, style));
+    if (Array.isArray(value)) return typeof value.at(-1) === "number" ? value : value.map((v) => painted(v, style));
     if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, painted(v, style)]));
     return value;
   }
@@ -35,8 +35,10 @@
 
   function choose() {
     for (const part of document.querySelectorAll("[data-when]")) {
-      const [name, value] = part.dataset.when.split("=");
-      part.hidden = document.querySelector(`input[name="${name}"]:checked`).value !== value;
+      part.hidden = !part.dataset.when.split(" ").every((condition) => {
+        const [name, value] = condition.split("=");
+        return document.querySelector(`input[name="${name}"]:checked`).value === value;
+      });
     }
   }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log10
+from math import ceil, floor, log10
 from typing import Any
 
 from mvsearch.report.figures import AXIS, plain_layout
@@ -12,6 +12,8 @@ from mvsearch.report.words import escape
 from mvsearch.spec.record import Measurement
 
 TITLE = {"size": 13.5}
+NARROW = 4.0
+"""Ratio of an axis's ends below which its ticks stand at even steps."""
 
 
 def scatter(points: Sequence[tuple[float, float]], **style: Any) -> dict[str, Any]:
@@ -47,9 +49,23 @@ def linear_axis(title: str, **more: Any) -> dict[str, Any]:
 
 def log_axis(title: str, ends: tuple[float, float], **more: Any) -> dict[str, Any]:
     """A logarithmic axis with plain numbers at its ticks."""
-    ticks, texts = log_ticks(*ends)
+    ticks, texts = log_ticks_between(*ends)
     span = [log10(e) for e in ends]
     return linear_axis(title, type="log", range=span, tickvals=ticks, ticktext=texts, **more)
+
+
+def log_ticks_between(low: float, high: float) -> tuple[list[float], list[str]]:
+    """Ticks for a logarithmic axis, at even steps where it is short."""
+    return plain_ticks(low, high) if high / low < NARROW else log_ticks(low, high)
+
+
+def plain_ticks(low: float, high: float, wanted: int = 6) -> tuple[list[float], list[str]]:
+    """Ticks at even steps of 1, 2 or 5: what reads best on a short piece of a logarithmic axis."""
+    rough = (high - low) / wanted
+    base = 10.0 ** floor(log10(rough))
+    step = base * next(s for s in (1, 2, 5, 10) if s * base >= rough)
+    ticks = [float(f"{k * step:.6g}") for k in range(ceil(low / step), floor(high / step) + 1)]
+    return ticks, [f"{t:,g}" for t in ticks]
 
 
 def layout(x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:

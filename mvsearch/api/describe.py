@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mvsearch.api.read import read_network
 from mvsearch.spec.arch import ArchSpec
-from mvsearch.spec.record import Evaluation
+from mvsearch.spec.record import Evaluation, Failure
 
 if TYPE_CHECKING:
     from mvsearch.targets.anatomy import Anatomy
@@ -23,7 +23,7 @@ class Description:
         name: as it was asked for.
         evaluation: counted costs, predicted latency, estimated top-1.
         anatomy: where costs and latency go, by stage, kind of operation and operation; None for a network that could not
-            be estimated.
+            even be counted.
     """
 
     name: str
@@ -69,6 +69,7 @@ def describe_all(
     from mvsearch.api.calibration import calibrated
     from mvsearch.costs import image_size
     from mvsearch.search.estimate import estimate
+    from mvsearch.search.executor import run_task
     from mvsearch.spec.published import DEFAULT_RESOLUTION
     from mvsearch.targets import get_target
     from mvsearch.targets.anatomy import anatomy
@@ -80,6 +81,9 @@ def describe_all(
     estimator = fitted_estimator(anchors) if anchors else None
     described = []
     for name, spec in named:
-        evaluation = estimate(spec, size, found, estimator)
-        described.append(Description(name, evaluation, None if evaluation.failure else anatomy(spec, size, found)))
+        # A network whose latency or top-1 cannot be told may still be counted.
+        where = run_task(lambda s: anatomy(s, size, found), spec)
+        described.append(
+            Description(name, estimate(spec, size, found, estimator), None if isinstance(where, Failure) else where)
+        )
     return tuple(described)

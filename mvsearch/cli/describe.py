@@ -24,7 +24,7 @@ def describe(
     networks: Annotated[
         list[str],
         typer.Argument(
-            metavar="NETWORK...", help="Published names, JSON files or library entries; several are shown side by side."
+            metavar="NETWORK", help="Published names, JSON files or library entries; several are shown side by side."
         ),
     ],
     target: Annotated[str, typer.Option("--target", "-t", help="Device for the latency.")] = "iphone12",
@@ -70,11 +70,10 @@ def _write(described: Sequence[Description], by: By, out: Path) -> tuple[Path, .
 
     known = [(d, d.anatomy) for d in described if d.anatomy is not None]
     if not known:
-        raise InputError("nothing to write: the network could not be estimated", "see the reason without `--out`")
-    latency = known[0][0].evaluation.measurements["latency"]
-    return write_anatomy(
-        out, [d.evaluation.arch_id for d, _ in known], [d.name for d, _ in known], [a for _, a in known], by, kind_text(latency)
-    )
+        raise InputError("nothing to write: the costs could not be counted", "see the reason without `--out`")
+    latency = known[0][0].evaluation.measurements.get("latency")
+    ids, names = [d.evaluation.arch_id for d, _ in known], [d.name for d, _ in known]
+    return write_anatomy(out, ids, names, [a for _, a in known], by, kind_text(latency) if latency else "")
 
 
 def _print(described: Sequence[Description], by: By) -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mvsearch.report.anatomy import CONSTANT, MEMORY, By, Line, changes, paired
-from mvsearch.report.anatomy_table import TITLES, number, total
+from mvsearch.report.anatomy_table import TITLES, FirstThatFits, number, total
 from mvsearch.report.terminal import note, plain_table, titled
 from mvsearch.report.words import plural
 from mvsearch.spec.arch import ArchSpec
@@ -23,7 +23,8 @@ def render_side_by_side(names: Sequence[str], anatomies: Sequence[Anatomy], by: 
     if all(a.total_ms is not None for a in anatomies):
         quantities.insert(0, ("ms", "ms"))
     if len(names) == 2:
-        return titled(f"{TITLES[by]}: A {names[0]}, B {names[1]}", _pair_table(rows, anatomies, by, quantities[:3]))
+        title = Text(f"\n{TITLES[by]}: A {names[0]}, B {names[1]}", style="bold")
+        return Group(title, FirstThatFits([_pair_table(rows, anatomies, by, quantities[:n]) for n in (3, 2, 1)]))
     letters = letters_of(len(names))
     legend = ", ".join(f"{letter} {name}" for letter, name in zip(letters, names, strict=True))
     tables = []

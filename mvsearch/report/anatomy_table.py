@@ -44,9 +44,21 @@ class Bar:
             yield Text("#" * round(length))
 
 
+@dataclass(frozen=True, slots=True)
+class FirstThatFits:
+    """The first of these tables that is no wider than the terminal, else the last."""
+
+    tables: Sequence[Table]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        free = options.update(width=10 * MAX_WIDTH)
+        fitting = (t for t in self.tables if Measurement.get(console, free, t).maximum <= options.max_width)
+        yield next(fitting, self.tables[-1])
+
+
 def render_breakdown(anatomy: Anatomy, by: By) -> RenderableType:
     """One network: a line per stage, kind or module, with shares of the whole."""
-    return Group(Text(f"\n{TITLES[by]}", style="bold"), _Breakdown(anatomy, by))
+    return Group(Text(f"\n{TITLES[by]}", style="bold"), FirstThatFits(_Breakdown(anatomy, by).tables()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +85,9 @@ class _Breakdown:
     anatomy: Anatomy
     by: By
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = self._table()
-        for with_about, with_shares in ((True, True), (False, True), (False, False)):
-            if Measurement.get(console, options.update(width=10 * MAX_WIDTH), table).maximum > options.max_width:
-                table = self._table(False, with_about, with_shares)
-        yield table
+    def tables(self) -> list[Table]:
+        """The widest first."""
+        return [self._table(), self._table(False), self._table(False, False), self._table(False, False, False)]
 
     def _table(self, with_bars: bool = True, with_about: bool = True, with_shares: bool = True) -> Table:
         found, anatomy, by = lines(self.anatomy, self.by), self.anatomy, self.by

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from mvsearch.accuracy import probability_better
 from mvsearch.report.anatomy import By
 from mvsearch.report.anatomy_pairs import letters_of, render_changes, render_side_by_side
-from mvsearch.report.anatomy_table import notes
+from mvsearch.report.anatomy_table import FirstThatFits, notes
 from mvsearch.report.terminal import note, plain_table
 from mvsearch.report.words import bare_value, common_kind, level_text, probability_text, short_text
 from mvsearch.spec.record import Evaluation
 from mvsearch.targets.anatomy import Anatomy
 
+NAME_WIDTH = 20
 METRICS = (
     ("top1", "top-1 %"), ("latency", "latency ms"), ("params", "params"), ("macs", "MACs"),
     ("activations", "activ."), ("weight_bytes", "weights\nMB"), ("peak_memory", "peak\nMB"),
@@ -42,18 +44,22 @@ def render_networks(
 
 
 def _numbers(names: Sequence[str], evaluations: Sequence[Evaluation]) -> RenderableType:
-    evaluations = list(evaluations)
-    kinds = [common_kind(evaluations, metric) for metric, _ in METRICS]
+    return FirstThatFits([_table(names, list(evaluations), METRICS[:n]) for n in range(len(METRICS), 1, -1)])
+
+
+def _table(names: Sequence[str], evaluations: list[Evaluation], metrics: Sequence[tuple[str, str]]) -> Table:
+    kinds = [common_kind(evaluations, metric) for metric, _ in metrics]
     headings = [
-        (f"{title}\n{kind}" if "\n" not in title else title, True) for (_, title), kind in zip(METRICS, kinds, strict=True)
+        (f"{title}\n{kind}" if "\n" not in title else title, True) for (_, title), kind in zip(metrics, kinds, strict=True)
     ]
     table = plain_table((f"at {evaluations[0].resolution} px", False), *headings)
+    table.columns[0].max_width = NAME_WIDTH
     for letter, name, e in zip(letters_of(len(names)), names, evaluations, strict=True):
-        cells = [short_text(e.measurements[metric]) if metric in e.measurements else "" for metric, _ in METRICS]
+        cells = [short_text(e.measurements[metric]) if metric in e.measurements else "" for metric, _ in metrics]
         table.add_row(Text(f"{letter} {name}"), *cells)
-    if len(names) == 2 and all(metric in e.measurements for e in evaluations for metric, _ in METRICS):
+    if len(names) == 2 and all(metric in e.measurements for e in evaluations for metric, _ in metrics):
         table.add_section()
-        table.add_row("B - A", *(_gap(metric, *(e.measurements[metric].value for e in evaluations)) for metric, _ in METRICS))
+        table.add_row("B - A", *(_gap(metric, *(e.measurements[metric].value for e in evaluations)) for metric, _ in metrics))
     return table
 
 

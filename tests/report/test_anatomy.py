@@ -120,17 +120,18 @@ def test_lines_of_two_networks_pair(by: By) -> None:
 
 @pytest.mark.parametrize("names", [("mobilevit_xs", "mobilevitv3_xs"), tuple(list(published_networks())[:6])])
 @pytest.mark.parametrize("by", ["stage", "kind"])
-@pytest.mark.parametrize("width", [None, 100])
+@pytest.mark.parametrize("width", [None, 60, 80, 100])
 def test_side_by_side_fits_100_columns(names: tuple[str, ...], by: By, width: int | None) -> None:
     found = describe_all(names)
     called = [WIDE, *(d.name for d in found[1:])]
     text = shown(render_networks(called, [d.evaluation for d in found], [d.anatomy for d in found], by), width)
-    assert widest(text) <= 100
+    assert widest(text) <= (width or 100)
     assert "…" not in text
-    assert "[bold]with markup[/bold]" in "".join(text.split("\n")).replace(" ", "").replace("[bold]with", "[bold]with ")
+    assert "[bold]withmarkup[/bold].json" in "".join(text.split())
     assert ("B - A" in text) == (len(names) == 2)
     for word in ("estimated", "predicted", "counted", "Configuration, A -> B"):
         assert word in text, word
+    assert ("weights   peak" in text) == (width in (None, 100))
 
 
 def test_the_difference_is_between_the_totals_that_are_shown() -> None:
@@ -202,6 +203,16 @@ def test_json_holds_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ops" not in data["networks"][0]["anatomy"]
     assert {"from": "mobilevit_xxs", "to": "mobilevitv3_xxs", "part": "stage 3", "knob": "block",
             "values": ["v1", "v3-v1"]} in data["changes"]  # fmt: skip
+
+
+def test_a_network_without_a_prediction_is_counted_all_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command(["mobilevit_xxs"], target="iphone14", out=tmp_path)
+    out = capsys.readouterr().out
+    assert "has no predictor" in out and "stage 3" in out and "1.27 M" in out
+    assert (tmp_path / "by_stage.csv").exists()
+    command(["mobilevit_xxs", "mobilevit_xs"], target="iphone14")
+    out = capsys.readouterr().out
+    assert "A failed (error)" in out and "B - A" in out
 
 
 @pytest.mark.parametrize(

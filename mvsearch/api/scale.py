@@ -109,7 +109,7 @@ def _new_folder(path: Path) -> Path:
 def _write(view: ScalingView, folder: Path) -> None:
     """The page, the table and the pictures, all or none."""
     from mvsearch.files import staged
-    from mvsearch.report.scaling_csv import write_scaling_csv
+    from mvsearch.report.scaling import write_scaling
 
     with staged(folder) as place:
-        write_scaling_csv(place / "scale.csv", view)
+        write_scaling(view, place)

@@ -6,15 +6,12 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mvsearch.cli.commands import ANCHORS_HELP, CALIBRATION_HELP
 from mvsearch.spec import defaults
-
-if TYPE_CHECKING:
-    from mvsearch.scaling.view import ScalingView
 
 SIZES = "Sizes (one of these)"
 
@@ -61,23 +58,13 @@ def scale(
 
         print(json.dumps(to_plain(view), indent=2))
         return
-    _print(view)
+    from mvsearch.report.scaling_table import render_scaling
+    from mvsearch.report.table import print_renderable
+
+    print_renderable(render_scaling(view))
     if out is not None:
         for path in sorted(out.iterdir()):
             print(path)
-
-
-def _print(view: ScalingView) -> None:
-    from mvsearch.report.listing import print_listing
-    from mvsearch.spec.budget import format_value
-
-    rows = []
-    for family in view.families:
-        for m in family.members:
-            found = m.evaluation.measurements
-            numbers = [format_value(k, found[k].value) for k in ("params", "macs", "latency", "top1")]
-            rows.append((family.rule, f"x{m.factor:.2f}", str(m.evaluation.resolution), *numbers))
-    print_listing(("rule", "factor", "px", "params", "MACs", "latency, predicted", "top-1, estimated"), rows)
 
 
 def _say(text: str) -> None:

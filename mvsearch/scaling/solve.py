@@ -10,8 +10,8 @@ from mvsearch.scaling.view import CostMetric
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.targets import Target
 
-_FINEST = 2e-4
-"""Of log2 of the width: below every step of a width of at most 4,096."""
+_FINEST = 1e-3
+"""Of log2 of the width: below a step of 8 of any width up to 4,096."""
 _LIMIT = math.log2(LARGEST_FACTOR)
 
 

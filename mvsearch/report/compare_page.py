@@ -154,7 +154,7 @@ def _axis_block(comparison: Comparison, axis: str) -> str:
         letters = ", ".join(comparison.groups[f.group].letter for f in panel.fronts)
         head = f"<h3>{escape(panel.scope)} <span class='muted'>({letters})</span></h3>" if len(panels) > 1 else ""
         plot = (
-            f'<div id="panel-{i}" class="plot" role="img" aria-label="Top-1, at least, against {escape(panel.title)}"></div>'
+            f'<div id="panel-{i}" class="plot" role="figure" aria-label="Top-1, at least, against {escape(panel.title)}"></div>'
             if panel.reference is not None
             else "<p>Nothing was found within the budgets yet.</p>"
         )
@@ -186,7 +186,7 @@ def _areas(comparison: Comparison) -> str:
             ])  # fmt: skip
     growth = "".join(
         f"<h3>{escape(f'Along the trials, {axis_text(p)}')}</h3>"
-        f'<div id="growth-{i}" class="plot" data-plain role="img" aria-label="Hypervolume over trials"></div>'
+        f'<div id="growth-{i}" class="plot" data-plain role="figure" aria-label="Hypervolume over trials"></div>'
         for i, p in enumerate(comparison.panels)
         if any(f.growth for f in p.fronts)
     )

@@ -115,7 +115,7 @@ def _sizes(view: ScalingView) -> str:
         marks = " ".join(glyph for glyph, _ in zip("■◆▲▼✚✖★⬟", series, strict=False))
         key += _check("published", f'<i style="color:var(--muted)">{marks}</i> published: {escape(", ".join(series))}')
     plots = "".join(
-        f'<div data-when="axis={axis}"><div id="sizes-{axis}" class="plot" role="img" '
+        f'<div data-when="axis={axis}"><div id="sizes-{axis}" class="plot" role="figure" '
         f'aria-label="Top-1 of every size against {_AXIS_NAMES[axis]}"></div></div>'
         for axis in SIZE_AXES
     )
@@ -142,7 +142,7 @@ def _paying(view: ScalingView) -> str:
     if not rules:
         return ""
     drawn = any(m.marginal and m.marginal.points_per_ms for f in view.families for m in f.members)
-    plot = '<div id="marginal" class="plot" role="img" aria-label="Points of top-1 per added ms"></div>' if drawn else ""
+    plot = '<div id="marginal" class="plot" role="figure" aria-label="Points of top-1 per added ms"></div>' if drawn else ""
     return f"""<h2>Where a family stops paying</h2>
 <p>{escape(" ".join(rules))}</p>
 {plot}
@@ -194,7 +194,7 @@ def _law_block(view: ScalingView, y: str, x: str) -> str:
         for law in laws
     ]  # fmt: skip
     name = escape(law_name(laws[0]))
-    return f"""<div {when}><div id="law-{y}-{x}" class="plot" role="img" aria-label="Power laws: {name}"></div>
+    return f"""<div {when}><div id="law-{y}-{x}" class="plot" role="figure" aria-label="Power laws: {name}"></div>
 {table(heads, rows, f"Power laws: {law_name(laws[0])}", (0, 5, 6, 7))}</div>"""
 
 
@@ -223,7 +223,7 @@ def _compound(view: ScalingView) -> str:
     limits = "".join(f"<li>{escape(text)}</li>" for text in fit.limits)
     return f"""<h2>Compound scaling against one dimension alone</h2>
 {said}
-<div id="compound" class="plot" data-plain role="img" aria-label="Top-1 of the ways to spend the budget"></div>
+<div id="compound" class="plot" data-plain role="figure" aria-label="Top-1 of the ways to spend the budget"></div>
 <p class="small">All of them within {100 * fit.tolerance:.0f} % of {escape(fit.budget_text)} (depth or resolution alone within
 10 %). Bars: {_level(view)} intervals; the stroke is the lower bound that the fit goes by; open marks are told apart from the
 best.</p>
@@ -248,7 +248,7 @@ def _iso(view: ScalingView) -> str:
     blocks = "".join(
         f'<div data-when="iso-cost={m} iso-axis={a}">'
         + (
-            f'<div id="iso-{m}-{a}" class="plot" role="img" aria-label="Width and {a} of equal {names[m]}"></div>'
+            f'<div id="iso-{m}-{a}" class="plot" role="figure" aria-label="Width and {a} of equal {names[m]}"></div>'
             if (m, a) in drawn
             else "<p>No two networks of this cost differ in these.</p>"
         )

@@ -54,8 +54,8 @@ def law(y, x, rule, of):
     kind = "published" if rule is None else "estimated" if y == "error" else "predicted"
     return Law(
         y=y, x=x, of=of, kind=kind, rule=rule, form="power with offset", why_form="Invented.",
-        exponent=Uncertain(-0.3, -0.4, -0.2), coefficient=20.0, offset=4.0, x_scale=middle, n=4, r2=0.99, residual_sd=0.01, prior="", level=0.9, points=points,
-        curve=curve, caution="Invented for tests.",
+        exponent=Uncertain(-0.3, -0.4, -0.2), coefficient=20.0, offset=4.0, x_scale=middle, n=4, r2=0.99, residual_sd=0.01,
+        prior="", level=0.9, points=points, curve=curve, caution="Invented for tests.",
     )  # fmt: skip
 
 

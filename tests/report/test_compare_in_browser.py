@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mvsearch.report.compare_page import render_comparison_page
+from tests.report.axe import violations
 from tests.report.test_compare import HOSTILE, sample
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -93,3 +94,10 @@ def test_dark_and_small(page):
     settle(page)
     assert page.execute_script("return document.documentElement.scrollWidth") <= 400
     assert len(drawn(page)) == 4
+
+
+def test_accessible(page):
+    page.execute_script("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert violations(page) == []
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    assert violations(page, "color-contrast") == []

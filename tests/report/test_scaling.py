@@ -10,6 +10,7 @@ from mvsearch.report.figures import plotly_script
 from mvsearch.report.scaling import SCALING_FILES, write_scaling
 from mvsearch.report.scaling_figures import ISO_VIEWS, scaling_figures
 from mvsearch.report.scaling_page import render_scaling_page
+from mvsearch.report.scaling_picture import draw_scaling
 from mvsearch.report.scaling_table import render_scaling
 from mvsearch.report.scaling_words import SIZE_AXES, exponent_text, formula, knee_sentence, size_text
 from mvsearch.report.traces import log_ticks_between, plain_ticks
@@ -99,19 +100,20 @@ def test_ticks():
         assert all(low <= t <= high for t in ticks)
 
 
-def test_a_view_with_little_in_it_has_files_too(tmp_path):
+def test_a_view_with_little_in_it_has_a_page_too():
     view = scaling_view()
     bare = replace(view, families=(replace(view.families[0], members=view.families[0].members[:1], knee=None),), laws=(),
                    compound=None, iso=(), published=(), notes=(), command="")  # fmt: skip
-    assert [f.name for f in write_scaling(bare, tmp_path)] == list(SCALING_FILES)
+    assert set(scaling_figures(bare)) == {f"sizes-{a}" for a in SIZE_AXES}
+    assert "Every size" in render_scaling_page(bare)
     assert "By width" in text_of(bare)
 
 
 def test_files_are_the_same_for_the_same_view(tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    for folder in (one, two):
-        folder.mkdir()
-        files = write_scaling(scaling_view(), folder)
-        assert all(f.stat().st_size for f in files)
-    assert [(one / n).read_bytes() for n in SCALING_FILES] == [(two / n).read_bytes() for n in SCALING_FILES]
-    assert HOSTILE.replace("<", "&lt;").replace(">", "&gt;") in (one / "scale.svg").read_text()
+    files = write_scaling(scaling_view(), tmp_path)
+    assert [f.name for f in files] == list(SCALING_FILES)
+    assert all(f.stat().st_size for f in files)
+    again = tmp_path / "again.svg"
+    draw_scaling(scaling_view(), [again])
+    assert again.read_bytes() == (tmp_path / "scale.svg").read_bytes()
+    assert HOSTILE.replace("<", "&lt;").replace(">", "&gt;") in again.read_text()

@@ -32,14 +32,14 @@ def test_two_runs_by_hand():
 
 
 @given(fronts, pairs)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_levels_are_what_the_attainment_function_says(runs, goal):
     for k, level in enumerate(attainment_levels(runs), start=1):
         assert attains(level, goal) == (attained_share(runs, goal) >= k / len(runs) - 1e-12)
 
 
 @given(fronts)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_levels_are_staircases_one_inside_the_other(runs):
     levels = attainment_levels(runs)
     assert len(levels) == len(runs)
@@ -71,7 +71,7 @@ def test_the_order_of_runs_and_points_does_not_matter(runs, random):
 
 
 @given(st.lists(pairs, min_size=1, max_size=8), st.lists(pairs, max_size=8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_shares_of_domination(mine, other):
     a, b = staircase(mine), staircase(other)
     assert dominated_share(a, a) == 0, "no front dominates itself"

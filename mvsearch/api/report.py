@@ -32,7 +32,7 @@ def rebuild(path: str | Path) -> RunResult:
     from mvsearch.report.write import write_report
 
     result = read_run(path)
-    write_report(result.view, result.folder, result.trained)
+    write_report(result.view, result.folder, result.trained, result.target)
     return result
 
 
@@ -57,4 +57,4 @@ def read_run(path: str | Path) -> RunResult:
         if trained := trained_so_far(settings, folder, store, trials, verified, goals, target):
             verified = trained.verified
         view = run_view(settings, record, store, trials, verified, goals, target)
-    return RunResult(view, folder.path, trained)
+    return RunResult(view, folder.path, trained, target)

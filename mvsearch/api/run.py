@@ -51,11 +51,13 @@ class RunResult:
         view: everything that was asked and found.
         folder: where it lies.
         trained: what training on the user's images brought, if there were any.
+        target: as the run had it, with the user's own calibration if there was one.
     """
 
     view: RunView
     folder: Path
     trained: Trained | None = None
+    target: Target | None = None
 
     @property
     def winner(self) -> ArchSpec:
@@ -179,8 +181,8 @@ class Run:
             self.listener.stage("writing the report")
             record_now = {**record, "seconds": time.monotonic() - started}
             view = run_view(self.settings, record_now, store, trials, verified, goals, target, sure)
-            write_report(view, folder.path, trained)
-        return RunResult(view, folder.path, trained)
+            write_report(view, folder.path, trained, target)
+        return RunResult(view, folder.path, trained, target)
 
     def _keep_page(
         self,
@@ -203,7 +205,7 @@ class Run:
             trained = trained_so_far(self.settings, folder, store, trials, verified, goals, target)
             now = {**record, "seconds": clock()}
             shown = trained.verified if trained else verified
-            write_page(run_view(self.settings, now, store, trials, shown, goals, target), folder.path, trained)
+            write_page(run_view(self.settings, now, store, trials, shown, goals, target), folder.path, trained, target)
 
         self.listener = LivePage(self.listener, write)
         if not (folder.path / "report.html").exists():

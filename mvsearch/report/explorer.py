@@ -23,7 +23,7 @@ from mvsearch.report.explorer_columns import (
 from mvsearch.report.explorer_field import MAIN_FAMILIES, field_rows
 from mvsearch.report.explorer_parts import kind_columns, part_columns
 from mvsearch.report.explorer_rows import ON_FRONT, ROLES, Row, rows_of
-from mvsearch.report.select import knee
+from mvsearch.report.select import knee, thinned
 from mvsearch.report.words import FAMILY_NAMES, flags_of, level_text
 from mvsearch.search.importance import Importance, importances
 from mvsearch.spec.budget import Budget
@@ -46,6 +46,8 @@ SCRIPTS = (
 )
 OBJECTIVES = ("lower", "top1", "latency", "params", "macs", "peak_memory")
 """Whose dimensions are looked for."""
+IMPORTANCE_TRIALS = 4000
+"""Of more feasible trials as many at even steps: a share is known well enough by then."""
 
 
 def explorer_data(
@@ -124,12 +126,11 @@ def run_importances(rows: Sequence[Row]) -> tuple[Importance, ...]:
     """Which knobs go with which numbers, among the feasible trials that have all of them."""
     read = {m.key: m.read for m in METRICS if m.key in OBJECTIVES}
     usable = []
-    for row in rows:
-        if row.feasible and row.trial is not None and row.role != "failed":
-            found = {key: read[key](row) for key in OBJECTIVES}
-            if all(v is not None for v in found.values()):
-                numbers = {k: v if isinstance(v, float | int) else v.value for k, v in found.items() if v is not None}
-                usable.append((knobs_of(row.evaluation.spec), numbers))
+    for row in thinned([r for r in rows if r.feasible and r.trial is not None and r.role != "failed"], IMPORTANCE_TRIALS):
+        found = {key: read[key](row) for key in OBJECTIVES}
+        if all(v is not None for v in found.values()):
+            numbers = {k: v if isinstance(v, float | int) else v.value for k, v in found.items() if v is not None}
+            usable.append((knobs_of(row.evaluation.spec), numbers))
     names = dict.fromkeys(name for knobs, _ in usable for name in knobs)
     return importances(
         {name: [knobs.get(name) for knobs, _ in usable] for name in names},

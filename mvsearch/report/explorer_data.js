@@ -145,12 +145,17 @@ const mv = {};
   mv.roleText = (i) => ({ winner: "winner", tied: "tied with the winner", front: "front member", over: "not within the budget", struck: "struck off", failed: "failed",
     candidate: "candidate", field: "published, of the field" }[mv.roles[i]] || (mv.feasible(i) ? "published" : "published, not within the budget"));
   // What an axis is called: the number, its kind, its unit.
+  const titles = new Map();
   mv.title = (column) => {
+    if (!titles.has(column.key)) titles.set(column.key, titleOf(column));
+    return titles.get(column.key);
+  };
+  function titleOf(column) {
     if (column.knob) return column.name;
     const kinds = mv.kindsOf(column), unit = mv.units[column.format];
     const where = column.key === "latency" ? ` on ${raw.target}` : "";
     const sure = column.key === "lower" ? `, ${Math.round(raw.confidence * 100)} % confidence` : "";
     const kind = kinds.length === 1 ? `${kinds[0]} ` : "";
     return `${kind}${column.name}${where}${sure}${unit ? `, ${unit}` : ""}${kinds.length > 1 ? ` (${kinds.join(" or ")})` : ""}`;
-  };
+  }
 })();

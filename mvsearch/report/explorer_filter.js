@@ -16,8 +16,8 @@
     const value = (s) => (places ? places[Math.round(s)] : s <= 0 ? low : s >= STEPS ? high : scale.invert(s));
     const step = (v) => (places ? Math.max(0, places.findIndex((p) => p >= v)) : Math.round(scale(v)));
     const bins = places ? places.length : BINS, bin = (v) => (places ? places.indexOf(v) : Math.min(BINS - 1, Math.floor((scale(v) / STEPS) * BINS)));
-    const whole = new Float64Array(bins);
-    for (const i of mv.trials) { const v = c.values[i]; if (!Number.isNaN(v)) whole[bin(v)]++; }
+    const whole = new Float64Array(bins), binOf = Int16Array.from(mv.trials, (i) => (Number.isNaN(c.values[i]) ? -1 : bin(c.values[i])));
+    for (const k of binOf) if (k >= 0) whole[k]++;
     const most = Math.max(...whole, 1);
     const canvas = el("canvas", { "aria-hidden": "true" });
     const handle = (side) => el("input", { type: "range", min: 0, max: last, step: 1, "aria-label": `${c.name}, ${side}`, "data-side": side });
@@ -42,7 +42,7 @@
       node.classList.toggle("active", state.filters.has(key));
       const width = canvas.parentNode.clientWidth || 220, height = 34, context = mv.sheet(canvas, width, height);
       const kept = new Float64Array(bins);
-      for (const i of mv.trials) { if (mv.kept[i]) { const v = c.values[i]; if (!Number.isNaN(v)) kept[bin(v)]++; } }
+      mv.trials.forEach((i, j) => { if (mv.kept[i] && binOf[j] >= 0) kept[binOf[j]]++; });
       const w = width / bins, tall = (n) => (n ? Math.max(1.5, Math.sqrt(n / most) * (height - 2)) : 0);
       context.fillStyle = mv.colour("rule");
       for (let k = 0; k < bins; k++) context.fillRect(k * w, height - tall(whole[k]), Math.max(1, w - 1), tall(whole[k]));

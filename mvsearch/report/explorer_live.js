@@ -26,6 +26,7 @@
     if (state.paused) return;
     timer = setTimeout(() => {
       if (busy()) { wait(); return; }
+      state.at = (document.activeElement || {}).id || "";
       mv.save();
       mv.reload();
     }, mv.reloadAfter || pause);
@@ -33,5 +34,9 @@
   mv.reload = () => location.reload();
   mv.restartLive = wait;
   button.addEventListener("click", () => { state.paused = !state.paused; mv.save(); wait(); });
+  // The keyboard stays where it was.
+  const at = state.at && mv.byId(state.at);
+  if (at) at.focus({ preventScroll: true });
+  state.at = "";
   wait();
 })();

@@ -121,11 +121,12 @@
   function take(i) {
     if (mv.fieldOf(i)) return [el("p", { class: "muted", text: "A network of another family: it is here to compare with." })];
     const published = mv.roles[i] === "published", file = `${mv.names[i]}.json`, where = `--target ${quoted(mv.raw.target)} --resolution ${mv.raw.resolution}`;
-    const json = JSON.stringify(mv.spec(i), null, 1).replace(/\[\s+(\d+),\s+(\d+)\s+\]/g, "[$1, $2]");
+    const source = quoted(published ? mv.names[i] : file), json = JSON.stringify(mv.spec(i), null, 1).replace(/\[\s+(\d+),\s+(\d+)\s+\]/g, "[$1, $2]");
     return [
-      copyable("All its numbers, on the command line", `mvsearch describe ${quoted(published ? mv.names[i] : file)} ${where}`),
+      copyable("All its numbers, on the command line", `mvsearch describe ${source} ${where}`),
+      copyable("Every operation, with its share", `mvsearch describe ${source} ${where} --by op`),
       published ? null : el("p", { class: "small" }, "Save the architecture first, as ", el("code", { text: file }), "."),
-      copyable("In Python: the network, with fresh weights", published ? `import mvsearch\n\nmodel = mvsearch.build(${JSON.stringify(mv.names[i])})` : `import json, mvsearch\nfrom mvsearch.spec.arch import from_json\n\nmodel = mvsearch.build(from_json(json.load(open(${JSON.stringify(file)}))))`),
+      copyable("In Python: the network, with fresh weights", `import mvsearch\nfrom mvsearch.api import read_network\n\nmodel = mvsearch.build(read_network(${JSON.stringify(published ? mv.names[i] : file)}))`),
       copyable("The architecture as JSON", json, file),
     ];
   }

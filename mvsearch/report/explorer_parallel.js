@@ -6,7 +6,7 @@
   if (!host) return;
   const canvas = el("canvas", { "aria-hidden": "true" }), over = mv.svg("svg", { "aria-hidden": "true" });
   host.append(canvas, over);
-  const HEIGHT = 320, TOP = 44, BOTTOM = 26, BATCH = 160, MS = 9;
+  const HEIGHT = 320, TOP = 44, BOTTOM = 26, BATCH = 60, FRAME = 420;
 
   // Colours of the networks by what was chosen: nothing, the kind of their blocks, or a number.
   mv.painter = () => {
@@ -63,23 +63,27 @@
     context.moveTo(xs[0], ys[0][i]);
     for (let k = 1; k < xs.length; k++) context.lineTo(xs[k], ys[k][i]);
   }
-  // A batch of lines at a time until a frame's share is used up; the rest in the frames after it.
+  // As many lines as a frame can take, the rest in the frames after it: even without a graphics card a drag stays smooth.
   function lines() {
     cancelAnimationFrame(pending);
     const context = mv.sheet(canvas, lay.width, HEIGHT), paint = mv.painter();
     const kept = mv.trials.filter((i) => mv.kept[i] && !mv.onFront(i)), front = mv.front.filter((i) => mv.kept[i]);
-    const work = [];
+    let work = [];
     const alpha = Math.max(0.05, Math.min(0.5, 60 / Math.max(1, kept.length)));
     for (const [colour, , rows] of paint.buckets(order(kept))) for (let k = 0; k < rows.length; k += BATCH) work.push([colour, paint.plain ? alpha : Math.max(0.12, alpha), 1, rows.slice(k, k + BATCH)]);
     // Batches of all colours in turns: what is drawn first gives the picture already.
     if (!paint.plain) work.sort((a, b) => (a[3][0] * 7919) % 101 - (b[3][0] * 7919) % 101);
+    // The front lies over the others, and is there from the first frame on.
+    const below = work;
+    work = [];
     const fronts = paint.plain ? [[mv.colour("front"), null, front]] : paint.buckets(front);
     for (const [colour, , rows] of fronts) for (let k = 0; k < rows.length; k += BATCH) work.push([colour, 0.75, 1.3, rows.slice(k, k + BATCH)]);
     if (mv.winner !== undefined && mv.kept[mv.winner]) work.push([mv.colour("winner"), 1, 2.4, [mv.winner]]);
+    work = [...below.slice(0, Math.ceil(FRAME / BATCH) - 1), ...work, ...(below.length >= FRAME / BATCH ? [...below.slice(Math.ceil(FRAME / BATCH) - 1), ...work] : [])];
     let next = 0;
     const some = () => {
-      const end = performance.now() + MS;
-      while (next < work.length && performance.now() < end) {
+      let drawn = 0;
+      while (next < work.length && drawn < FRAME) {
         const [colour, opacity, thick, rows] = work[next++];
         context.strokeStyle = colour;
         context.globalAlpha = opacity;
@@ -87,6 +91,7 @@
         context.beginPath();
         for (const i of rows) line(context, i);
         context.stroke();
+        drawn += rows.length;
       }
       if (next < work.length) pending = requestAnimationFrame(some);
     };

@@ -19,16 +19,22 @@
   const groups = mv.all.map(group);
   const shown = (i) => mv.shows(groups[i]) && (mv.roles[i] !== "field" || mv.shows("field"));
 
-  // The part of an axis that is shown first: front, cloud, and what of the published networks keeps the budget.
+  // The part of an axis that is shown first, whatever the filters keep: front, cloud, and what of the published networks keeps the budget.
+  const extents = new Map();
   function extent(axis) {
-    const c = column(axis), values = [], sure = [];
+    const asked = [axis, state[axis], state.over, ...state.hide].join(" ");
+    if (!extents.has(asked)) extents.set(asked, extentOf(column(axis)));
+    return extents.get(asked);
+  }
+  function extentOf(c) {
+    const values = [], sure = [];
     for (const i of mv.all) {
       const v = c.values[i];
       if (Number.isNaN(v) || !shown(i)) continue;
       if (mv.onFront(i)) {
         const bars = mv.shows("intervals") && c.low;
         sure.push(bars ? c.low[i] : v, bars ? c.high[i] : v);
-      } else if (mv.kept[i] && (mv.isTrial(i) || (mv.roles[i] === "published" && mv.feasible(i)))) values.push(v);
+      } else if (mv.roles[i] !== "failed" && (mv.feasible(i) || state.over) && (mv.isTrial(i) || (mv.roles[i] === "published" && mv.feasible(i)))) values.push(v);
     }
     if (!values.length && !sure.length) for (const i of mv.all) if (!Number.isNaN(c.values[i]) && shown(i)) values.push(c.values[i]);
     if (!values.length && !sure.length) return c.log ? [1, 10] : [0, 1];
@@ -70,37 +76,20 @@
     context.beginPath();
     context.rect(area[0], area[1], area[2] - area[0], area[3] - area[1]);
     context.clip();
-    const r = mv.trials.length > 3000 ? 1.8 : 2.3;
-    const dot = (i, q) => { context.moveTo(px[i] + q, py[i]); context.arc(px[i], py[i], q, 0, 7); };
-    const candidates = mv.trials.filter((i) => !mv.onFront(i) && shown(i) && !Number.isNaN(px[i]) && !Number.isNaN(py[i]) && within(i));
-    context.fillStyle = mv.colour("cloud-faint");
-    context.beginPath();
-    for (const i of candidates) if (!mv.kept[i] && mv.feasible(i)) dot(i, r * 0.75);
-    context.fill();
+    const crowd = mv.trials.length > 3000, r = crowd ? 1.8 : 2.3;
+    const candidates = mv.trials.filter((i) => !mv.onFront(i) && within(i) && shown(i));
+    const faint = mv.stamp(mv.colour("cloud-faint"), "circle", r * 0.8, crowd);
+    for (const i of candidates) if (!mv.kept[i] && mv.feasible(i)) faint(context, px[i], py[i]);
     const kept = candidates.filter((i) => mv.kept[i]);
     const paint = mv.painter();
     context.globalAlpha = paint.plain ? 0.5 : 0.85;
     for (const [colour, shape, rows] of paint.buckets(kept.filter((i) => mv.feasible(i)))) {
-      context.fillStyle = context.strokeStyle = colour;
-      if (!shape || shape === "circle") {
-        context.beginPath();
-        for (const i of rows) dot(i, r);
-        context.fill();
-        continue;
-      }
-      const path = new Path2D(mv.shapes[shape](r * 1.15));
-      for (const i of rows) { context.save(); context.translate(px[i], py[i]); context.fill(path); context.restore(); }
+      const stamp = mv.stamp(colour, shape || "circle", shape ? r * 1.15 : r, crowd);
+      for (const i of rows) stamp(context, px[i], py[i]);
     }
     context.globalAlpha = 0.75;
-    context.lineWidth = 1;
-    context.strokeStyle = mv.colour("over");
-    context.beginPath();
-    for (const i of kept) {
-      if (mv.feasible(i)) continue;
-      context.moveTo(px[i] - 2.5, py[i] - 2.5); context.lineTo(px[i] + 2.5, py[i] + 2.5);
-      context.moveTo(px[i] - 2.5, py[i] + 2.5); context.lineTo(px[i] + 2.5, py[i] - 2.5);
-    }
-    context.stroke();
+    const over = mv.stamp(mv.colour("over"), "cross", 3.2);
+    for (const i of kept) if (!mv.feasible(i)) over(context, px[i], py[i]);
     context.restore();
   }
 
@@ -159,7 +148,8 @@
     budgets(inside);
     const here = (i) => shown(i) && !Number.isNaN(px[i]) && !Number.isNaN(py[i]) && within(i);
     const front = mv.front.filter(here), published = mv.all.filter((i) => i < mv.own && mv.roles[i] === "published" && here(i));
-    const field = mv.all.filter((i) => i >= mv.own && here(i) && mv.kept[i]);
+    const clear = (i) => px[i] > area[0] + 4 && px[i] < area[2] - 4 && py[i] > area[1] + 4 && py[i] < area[3] - 4;
+    const field = mv.all.filter((i) => i >= mv.own && here(i) && mv.kept[i] && clear(i));
     if (x.better && y.better && front.length) {
       const steps = mv.staircase(mv.front.filter((i) => shown(i) && !Number.isNaN(px[i] + py[i])).map((i) => [x.values[i], y.values[i], i]), x.better, y.better).map(([, , i]) => [px[i], py[i]]);
       const line = steps.map(([a, b], k) => (k ? `H${a}V${b}` : `M${a},${b}`)).join("");

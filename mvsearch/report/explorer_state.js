@@ -27,6 +27,7 @@
     if (mv.rowOf.has(asked.get("reference"))) state.reference = asked.get("reference");
     state.find = asked.get("find") || "";
     state.paused = asked.get("paused") === "1";
+    state.at = asked.get("at") || "";
     for (const name of asked.getAll("hide")) state.hide.add(name);
     for (const name of asked.getAll("without")) state.without.add(name);
     const axes = (asked.get("axes") || "").split(",").filter((k) => mv.columns.has(k));
@@ -47,6 +48,7 @@
     if (state.reference) said.set("reference", state.reference);
     if (state.find) said.set("find", state.find);
     if (state.paused) said.set("paused", "1");
+    if (state.at) said.set("at", state.at);
     for (const name of state.hide) said.append("hide", name);
     for (const name of state.without) said.append("without", name);
     if (state.axes) said.set("axes", state.axes.join(","));

@@ -24,15 +24,19 @@
   const before = el("tr", { class: "pad", "aria-hidden": "true" }, el("td", { colspan: heads.length })), after = before.cloneNode(true), body = el("tbody", {});
   const table = el("table", { class: "trials" }, el("caption", { class: "sr", text: "Selected candidates" }), el("thead", {}, tr), body);
   host.append(table);
-  let order = [];
+  let order = [], ranked = { by: "" };
 
+  // All trials in the order asked for; those that lack the number come last.
+  function ranking(h, sign) {
+    if (!h.column) return [...mv.trials].sort((a, b) => sign * words[h.key](a).localeCompare(words[h.key](b)) || a - b);
+    const v = h.column.values;
+    return [...mv.trials].sort((a, b) => (Number.isNaN(v[a]) ? 1 : 0) - (Number.isNaN(v[b]) ? 1 : 0) || sign * (v[a] - v[b]) || a - b);
+  }
   function sort() {
     const h = heads.find((x) => x.key === state.sort) || heads[0], sign = state.down === "1" ? -1 : 1;
-    order = mv.trials.filter((i) => mv.kept[i]);
-    if (h.column) {
-      const v = h.column.values;
-      order.sort((a, b) => (Number.isNaN(v[a]) ? 1 : 0) - (Number.isNaN(v[b]) ? 1 : 0) || sign * (v[a] - v[b]) || a - b);
-    } else order.sort((a, b) => sign * words[h.key](a).localeCompare(words[h.key](b)) || a - b);
+    const asked = `${h.key} ${sign}`;
+    if (ranked.by !== asked) ranked = { by: asked, rows: ranking(h, sign) };
+    order = ranked.rows.filter((i) => mv.kept[i]);
     for (const th of tr.children) {
       const on = th.dataset.sort === h.key;
       if (on) th.setAttribute("aria-sort", sign < 0 ? "descending" : "ascending"); else th.removeAttribute("aria-sort");

@@ -11,15 +11,22 @@ from mvsearch.report.picture import draw_pictures
 from mvsearch.report.training_csv import training_rows, write_training_csv
 from mvsearch.search.trained_front import Trained
 from mvsearch.spec.run import RunView
+from mvsearch.targets import Target
 
 REPORT_FILES = ("trials.csv", "front.csv", "report.html", "pareto.svg", "pareto.png")
 
 
-def write_report(view: RunView, folder: Path, trained: Trained | None = None) -> tuple[Path, ...]:
+def write_report(view: RunView, folder: Path, trained: Trained | None = None, target: Target | None = None) -> tuple[Path, ...]:
     """Write `trials.csv`, `front.csv`, `report.html`, `pareto.svg`, `pareto.png`, perhaps `training.csv` into a folder.
 
     Every file is written beside its place and then moved there, so that a reader, or a run that is killed,
     never meets half a file. The pictures are left out while there is nothing to draw.
+
+    Args:
+        view: the run.
+        folder: where the files go.
+        trained: what training brought.
+        target: as the run had it; splits the predicted latencies on the page.
 
     Returns:
         The files written.
@@ -27,7 +34,7 @@ def write_report(view: RunView, folder: Path, trained: Trained | None = None) ->
     written = [
         _replace(folder / "trials.csv", lambda path: write_csv(path, trial_rows(view))),
         _replace(folder / "front.csv", lambda path: write_csv(path, front_rows(view))),
-        write_page(view, folder, trained),
+        write_page(view, folder, trained, target),
     ]
     if trained:
         rows = training_rows(trained.marriage, trained.records, trained.anchors)
@@ -44,9 +51,10 @@ def write_report(view: RunView, folder: Path, trained: Trained | None = None) ->
     return tuple(written)
 
 
-def write_page(view: RunView, folder: Path, trained: Trained | None = None) -> Path:
+def write_page(view: RunView, folder: Path, trained: Trained | None = None, target: Target | None = None) -> Path:
     """Write `report.html` alone, as `write_report` does."""
-    return _replace(folder / "report.html", lambda path: path.write_text(render_page(view, trained), encoding="utf-8"))
+    text = render_page(view, trained, target)
+    return _replace(folder / "report.html", lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def _draft(path: Path) -> Path:

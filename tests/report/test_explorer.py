@@ -16,6 +16,7 @@ from mvsearch.report.page import render_page
 from mvsearch.search.estimate import estimate
 from mvsearch.spec.published import published_networks
 from mvsearch.targets import get_target
+from tests.report.large import large_view
 from tests.report.sample import synthetic_view
 
 
@@ -147,7 +148,7 @@ def test_failures_and_origins_add_up(view):
 
 
 def test_three_thousand_trials_are_a_small_page_made_quickly():
-    view = synthetic_view(3000)
+    view = large_view(3000)
     start = time.perf_counter()
     page = render_page(view)
     took = time.perf_counter() - start

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from mvsearch.report.page import render_page
+from mvsearch.search.final import Verified
+from mvsearch.search.trained_front import Trained
 from mvsearch.spec.arch import from_json
 from tests.report.sample import HOSTILE, synthetic_view
+from tests.report.test_training import told
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -361,6 +364,19 @@ def test_hypervolume_over_trials_and_over_time(page, tmp_path):
     page.open()
 
 
+def test_the_figures_of_trainings_are_drawn_under_the_same_policy(page, tmp_path):
+    marriage, records, names = told()
+    trained = Trained(Verified((), (), ()), marriage, tuple(records), None, names)
+    (tmp_path / "trained.html").write_text(render_page(VIEW, trained), encoding="utf-8")
+    other = Page(page.browser, tmp_path / "trained.html")
+    other.open()
+    figures = "return [...document.querySelectorAll('.plot')].map((p) => p.querySelectorAll('.scatterlayer .trace').length)"
+    drawn = other.js(figures)
+    assert len(drawn) >= 3 and min(drawn) >= 1
+    assert other.js("return document.querySelectorAll('#scatter path.winner').length") == 1
+    page.open()
+
+
 def test_what_is_chosen_is_in_the_address_and_survives_reading_the_page_again(page):
     name = VIEW.front[1].evaluation.arch_id
     page.do(
@@ -388,6 +404,7 @@ def test_a_page_of_a_run_under_way_reads_itself_again_and_keeps_what_is_chosen(p
     path.write_text(render_page(replace(VIEW, finished=False)), encoding="utf-8")
     live = Page(page.browser, path)
     live.open("#x=params&paused=1")
+    live.js("document.getElementById('scatter').focus(); scrollTo(0, 700)")
     assert "updated at trial 300" in live.text("#live") and "paused" in live.text("#live")
     later = replace(VIEW, finished=False, counts=replace(VIEW.counts, evaluated=400))
     path.write_text(render_page(later), encoding="utf-8")
@@ -398,6 +415,7 @@ def test_a_page_of_a_run_under_way_reads_itself_again_and_keeps_what_is_chosen(p
     wait_for(live, "return document.getElementById('live-text').textContent.includes('trial 400')")
     assert live.js("return mv.state.x") == "params"
     assert "paused" not in live.js("return location.hash")
+    assert live.js("return [document.activeElement.id, Math.round(scrollY)]") == ["scatter", 700]
     page.open()
     assert page.js("return document.getElementById('live')") is None
 

@@ -6,18 +6,23 @@ Plain dictionaries: nothing here needs plotly. Colours are CSS variables as in `
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from mvsearch.report.scaling_law_figures import law_figures
 from mvsearch.report.scaling_words import AXIS_SCALE, RULE_NAMES, SIZE_AXES, axis_title, cost_text, numbers_of, size_text
 from mvsearch.report.traces import bars, layout, linear_axis, log_axis, scatter, short
 from mvsearch.report.words import escape, short_name
-from mvsearch.scaling.view import Family, IsoCurve, Member, PublishedMember, Rule, ScalingView
+from mvsearch.scaling.view import Family, IsoCurve, Member, PublishedMember, Rule, ScalingView, Uncertain
+from mvsearch.search.pareto import spread
 from mvsearch.spec.record import Measurement
 
 DASHES: dict[Rule, str] = {"width": "solid", "depth": "dash", "resolution": "dot", "compound": "dashdot"}
 SERIES_SYMBOLS = ("square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star", "pentagon")
 ISO_COLOURS = [[0, "var(--iso-low)"], [0.5, "var(--iso-mid)"], [1, "var(--iso-high)"]]
+MAX_BARS = 16
+"""Members of a family that show their intervals; of a longer one these, evenly."""
 ISO_VIEWS = tuple((metric, axis) for metric in ("macs", "latency") for axis in ("depth", "resolution"))
 
 
@@ -29,7 +34,7 @@ def colour(rule: Rule) -> str:
 def scaling_figures(view: ScalingView) -> dict[str, dict[str, Any]]:
     """Element id -> figure, for the elements of `scaling_page`."""
     figures = {f"sizes-{axis}": size_figure(view, axis) for axis in SIZE_AXES}
-    if any(m.marginal and m.marginal.points_per_ms for f in view.families for m in f.members):
+    if any(steps_of_family(f) for f in view.families):
         figures["marginal"] = marginal_figure(view)
     for metric, axis in ISO_VIEWS:
         curves = iso_curves(view, metric, axis)
@@ -88,13 +93,19 @@ def _family_traces(family: Family, axis: str) -> list[dict[str, Any]]:
     line = {"color": colour(family.rule), "width": 1.8, "dash": DASHES[family.rule]}
     bar = f"var(--{family.rule}-bar)"
     shown = [m.evaluation.measurements for m in members]
+    size = 7 if len(members) <= MAX_BARS else 4
     trace = scatter(
         _places(members, axis), mode="lines+markers", line=line, legendgroup=family.rule, name=escape(family.label),
-        marker={"color": colour(family.rule), "size": 7, "line": {"width": 1, "color": "var(--paper)"}},
+        marker={"color": colour(family.rule), "size": size, "line": {"width": 1, "color": "var(--paper)"}},
         error_y=bars([m["top1"] for m in shown], 1.0, bar), hoverinfo="text", text=[hover(m) for m in members],
     )  # fmt: skip
     if axis == "latency":
         trace["error_x"] = bars([m["latency"] for m in shown], 1.0, bar)
+    kept = set(spread(len(members), MAX_BARS))
+    for error in (trace["error_y"], trace.get("error_x")):
+        if error:
+            for end in ("array", "arrayminus"):
+                error[end] = [v if i in kept else 0.0 for i, v in enumerate(error[end])]
     traces = [trace]
     if family.knee is not None and family.knee.index is not None:
         ring = {"symbol": "circle-open", "size": 17, "color": colour(family.rule), "line": {"width": 2}}
@@ -156,22 +167,57 @@ def _base_trace(view: ScalingView, axis: str) -> dict[str, Any]:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a size brings over a smaller one of its family.
+
+    Attributes:
+        member: the larger.
+        rate: points of top-1 per added ms.
+        interval: of the rate; None between two members that are not neighbours.
+        pays: by the knee's rule.
+    """
+
+    member: Member
+    rate: float
+    interval: Uncertain | None
+    pays: bool
+
+
+def steps_of_family(family: Family) -> list[Step]:
+    """Steps from size to size; of a long family between some of its members, where single steps are next to nothing."""
+    if len(family.members) <= MAX_BARS:
+        return [
+            Step(m, m.marginal.points_per_ms.value, m.marginal.points_per_ms, m.marginal.pays)
+            for m in family.members
+            if m.marginal is not None and m.marginal.points_per_ms is not None
+        ]
+    last = family.knee.index if family.knee is not None else None
+    steps = []
+    for low, high in pairwise(spread(len(family.members), MAX_BARS)):
+        (ms, top1), (more_ms, more_top1) = _places([family.members[low], family.members[high]], "latency")
+        if more_ms > ms:
+            rate = (more_top1 - top1) / (more_ms - ms)
+            steps.append(Step(family.members[high], rate, None, last is None or high <= last))
+    return steps
+
+
 def marginal_figure(view: ScalingView) -> dict[str, Any]:
     """Points of top-1 per added ms, against the latency that a step leads to; open marks do not pay."""
     traces, values, costs = [], [], []
     for family in view.families:
-        steps = [(m, m.marginal) for m in family.members if m.marginal is not None and m.marginal.points_per_ms is not None]
+        steps = steps_of_family(family)
         if not steps:
             continue
-        places = [(m.evaluation.measurements["latency"].value, s.points_per_ms.value) for m, s in steps if s.points_per_ms]
+        places = [(s.member.evaluation.measurements["latency"].value, s.rate) for s in steps]
         values += [y for _, y in places]
         costs += [x for x, _ in places]
         rule = colour(family.rule)
         marker = {
-            "symbol": ["circle" if s.pays else "circle-open" for _, s in steps], "size": 8, "color": rule,
+            "symbol": ["circle" if s.pays else "circle-open" for s in steps], "size": 8, "color": rule,
             "line": {"width": 1.6, "color": rule},
         }  # fmt: skip
-        ends = [s.points_per_ms for _, s in steps if s.points_per_ms]
+        ends = [s.interval or Uncertain(s.rate, s.rate, s.rate) for s in steps]
         error = {
             "type": "data", "color": f"var(--{family.rule}-bar)", "thickness": 1, "width": 0,
             "array": [short(e.high - e.value) for e in ends], "arrayminus": [short(e.value - e.low) for e in ends],
@@ -179,7 +225,7 @@ def marginal_figure(view: ScalingView) -> dict[str, Any]:
         traces.append(
             scatter(
                 places, mode="lines+markers", line={"color": rule, "width": 1.4, "dash": DASHES[family.rule]}, marker=marker,
-                error_y=error, legendgroup=family.rule, hoverinfo="text", text=[hover(m) for m, _ in steps],
+                error_y=error, legendgroup=family.rule, hoverinfo="text", text=[hover(s.member) for s in steps],
             )
         )  # fmt: skip
     margin = 0.1 * (max(values) - min(values)) + 0.2
@@ -215,7 +261,7 @@ def iso_figure(curves: Sequence[IsoCurve]) -> dict[str, Any]:
         best = max(range(len(points)), key=lambda i: curve.points[i][2])
         ring = {"symbol": "circle-open", "size": 17, "color": "var(--winner)", "line": {"width": 2}}
         traces.append(scatter([points[best]], mode="markers", marker=ring, hoverinfo="skip", name="best of its cost"))
-        notes.append((max(points, key=lambda p: p[1]), text))
+        notes.append((max(points, key=lambda p: p[1]), text.removesuffix(" MACs")))
     from math import log10
 
     shown = layout(

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from mvsearch.report.document import choice, document, marked, table
-from mvsearch.report.scaling_figures import DASHES, ISO_VIEWS, colour, iso_curves, scaling_figures, series_of
+from mvsearch.report.scaling_figures import (
+    DASHES,
+    ISO_VIEWS,
+    MAX_BARS,
+    colour,
+    iso_curves,
+    scaling_figures,
+    series_of,
+    steps_of_family,
+)
 from mvsearch.report.scaling_law_figures import LAW_VIEWS, PUBLISHED_BANDS, laws_of
 from mvsearch.report.scaling_members import members_section
 from mvsearch.report.scaling_words import (
@@ -141,13 +150,15 @@ def _paying(view: ScalingView) -> str:
     rules = list(dict.fromkeys(f.knee.rule for f in view.families if f.knee))
     if not rules:
         return ""
-    drawn = any(m.marginal and m.marginal.points_per_ms for f in view.families for m in f.members)
+    drawn = any(steps_of_family(f) for f in view.families)
+    long = any(len(f.members) > MAX_BARS for f in view.families)
+    thinned = f" Of a family of more than {MAX_BARS} sizes: between {MAX_BARS} of them, without intervals." if long else ""
     plot = '<div id="marginal" class="plot" role="figure" aria-label="Points of top-1 per added ms"></div>' if drawn else ""
     return f"""<h2>Where a family stops paying</h2>
 <p>{escape(" ".join(rules))}</p>
 {plot}
 <p class="small">Each mark is a step from one size to the next: what it gains by the milliseconds it adds, with the interval of
-the gain. Open marks do not pay.</p>"""
+the gain. Open marks do not pay.{thinned}</p>"""
 
 
 def _laws(view: ScalingView) -> str:

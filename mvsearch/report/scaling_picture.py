@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvsearch.report.drawing import GRID, INK, MUTED, STYLE, Wish, place_texts, save_figure
-from mvsearch.report.scaling_figures import SERIES_SYMBOLS, series_of, size_ends
+from mvsearch.report.scaling_figures import MAX_BARS, SERIES_SYMBOLS, series_of, size_ends, steps_of_family
 from mvsearch.report.scaling_law_figures import laws_of
 from mvsearch.report.scaling_words import AXIS_SCALE, INPUT_NAMES, RULE_NAMES, axis_title
 from mvsearch.report.traces import log_ticks_between
@@ -25,6 +25,7 @@ _LINES: dict[Rule, Any] = {
     "resolution": (0, (1.2, 1.6)),
     "compound": (0, (5, 1.5, 1.2, 1.5)),
 }
+MOST_TICKS = 6
 _MARKS = dict(zip(SERIES_SYMBOLS, ("s", "D", "^", "v", "P", "X", "*", "p"), strict=True))
 
 
@@ -64,7 +65,7 @@ def draw_scaling(view: ScalingView, paths: Sequence[Path]) -> None:
 def _plain(axes: Axes, title: str, x: str, y: str, ends: tuple[float, float]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(*ends)
-    axes.set_xticks(*log_ticks_between(*ends))
+    axes.set_xticks(*_few_ticks(*ends))
     axes.set_xticks([], minor=True)
     axes.set_title(title, loc="left", fontsize=9.5)
     axes.set_xlabel(x)
@@ -72,6 +73,15 @@ def _plain(axes: Axes, title: str, x: str, y: str, ends: tuple[float, float]) ->
     axes.grid(color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _few_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+    """As many as a small panel has room for."""
+    ticks, texts = log_ticks_between(low, high)
+    if len(ticks) <= MOST_TICKS:
+        return ticks, texts
+    kept = [(t, text) for t, text in zip(ticks, texts, strict=True) if f"{t:e}"[0] in "125"]
+    return [t for t, _ in kept], [text for _, text in kept]
 
 
 def _draw_sizes(axes: Axes, view: ScalingView) -> tuple[list[Wish], list[tuple[float, float]]]:
@@ -85,13 +95,14 @@ def _draw_sizes(axes: Axes, view: ScalingView) -> tuple[list[Wish], list[tuple[f
             continue
         points = [(m.evaluation.measurements["latency"], m.evaluation.measurements["top1"]) for m in family.members]
         x, y = [a.value for a, _ in points], [b.value for _, b in points]
+        many, every = len(points) > MAX_BARS, -(-len(points) // MAX_BARS)
         axes.errorbar(
             x, y, xerr=_bars([a for a, _ in points]), yerr=_bars([b for _, b in points]), color=COLOURS[family.rule],
-            linestyle=_LINES[family.rule], linewidth=1.5, marker="o", markersize=4.5, markeredgecolor="white",
-            markeredgewidth=0.6, elinewidth=0.6, ecolor=(*_rgb(COLOURS[family.rule]), 0.3), zorder=3,
-            label=f"by {RULE_NAMES[family.rule]}",
+            linestyle=_LINES[family.rule], linewidth=1.5, marker="o", markersize=2.5 if many else 4.5, markeredgecolor="white",
+            markeredgewidth=0.2 if many else 0.6, errorevery=every, elinewidth=0.6,
+            ecolor=(*_rgb(COLOURS[family.rule]), 0.3), zorder=3, label=f"by {RULE_NAMES[family.rule]}",
         )  # fmt: skip
-        marks += list(zip(x, y, strict=True))
+        marks += list(zip(x, y, strict=True))[::every]
         if family.knee is not None and family.knee.index is not None:
             at = family.knee.index
             axes.plot(x[at], y[at], "o", ms=12, mfc="none", mec=COLOURS[family.rule], mew=1.4, zorder=4)
@@ -144,10 +155,9 @@ def _draw_law(axes: Axes, law: Law, scale: float) -> None:
 
 def _draw_steps(axes: Axes, view: ScalingView) -> None:
     found = [
-        (family.rule, m.evaluation.measurements["latency"].value, m.marginal.points_per_ms.value, m.marginal.pays)
+        (family.rule, s.member.evaluation.measurements["latency"].value, s.rate, s.pays)
         for family in view.families
-        for m in family.members
-        if m.marginal is not None and m.marginal.points_per_ms is not None
+        for s in steps_of_family(family)
     ]
     if not found:
         axes.set_visible(False)

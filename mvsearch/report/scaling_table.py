@@ -19,6 +19,9 @@ from mvsearch.report.scaling_words import (
 from mvsearch.report.terminal import note, plain_table, titled
 from mvsearch.report.words import bare_value, level_text, probability_text, sentence, short_text
 from mvsearch.scaling.view import CompoundFit, Family, Law, ScalingView
+from mvsearch.search.pareto import spread
+
+MAX_ROWS = 16
 
 
 def render_scaling(view: ScalingView) -> RenderableType:
@@ -29,6 +32,9 @@ def render_scaling(view: ScalingView) -> RenderableType:
     for family in view.families:
         if family.members:
             parts.append(titled(f"By {family.label}", _members(family, view)))
+            if len(family.members) > MAX_ROWS:
+                rows = len(shown_members(family))
+                parts.append(note(f"{rows} of {len(family.members)} sizes, evenly; all of them are in scale.csv (--out)."))
             if family.knee is not None:
                 parts.append(note(sentence(family.knee.text)))
         else:
@@ -48,6 +54,15 @@ def render_scaling(view: ScalingView) -> RenderableType:
     return Group(*parts)
 
 
+def shown_members(family: Family) -> list[int]:
+    """Which of a family's members have a row: evenly, the base and the last that pays among them."""
+    kept = set(spread(len(family.members), MAX_ROWS))
+    kept |= {i for i, m in enumerate(family.members) if m.is_base}
+    if family.knee is not None and family.knee.index is not None:
+        kept.add(family.knee.index)
+    return sorted(kept)
+
+
 def _members(family: Family, view: ScalingView) -> Table:
     table = plain_table(
         ("\nsize", False), ("params\ncounted", True), ("MACs\ncounted", True), ("latency ms\npredicted", True),
@@ -55,7 +70,9 @@ def _members(family: Family, view: ScalingView) -> Table:
         ("\npays", False),
     )  # fmt: skip
     table.padding = (0, 1, 0, 0)
-    for index, member in enumerate(family.members):
+    table.columns[0].no_wrap = True
+    for index in shown_members(family):
+        member = family.members[index]
         m = member.evaluation.measurements
         step = member.marginal
         last = family.knee is not None and family.knee.index == index

@@ -64,7 +64,9 @@ def marginal_text(marginal: Marginal | None) -> str:
         return ""
     if marginal.points_per_ms is None:
         return "no slower"
-    return uncertain_text(marginal.points_per_ms)
+    found = marginal.points_per_ms
+    widest = max(abs(found.low), abs(found.high))
+    return uncertain_text(found, 2 if widest < 10 else 1 if widest < 100 else 0)
 
 
 def knee_sentence(family: Family) -> str:

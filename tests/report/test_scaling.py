@@ -8,10 +8,10 @@ from rich.console import Console
 
 from mvsearch.report.figures import plotly_script
 from mvsearch.report.scaling import SCALING_FILES, write_scaling
-from mvsearch.report.scaling_figures import ISO_VIEWS, scaling_figures
+from mvsearch.report.scaling_figures import ISO_VIEWS, MAX_BARS, scaling_figures
 from mvsearch.report.scaling_page import render_scaling_page
 from mvsearch.report.scaling_picture import draw_scaling
-from mvsearch.report.scaling_table import render_scaling
+from mvsearch.report.scaling_table import MAX_ROWS, render_scaling, shown_members
 from mvsearch.report.scaling_words import SIZE_AXES, exponent_text, formula, knee_sentence, size_text
 from mvsearch.report.traces import log_ticks_between, plain_ticks
 from mvsearch.scaling.view import Uncertain
@@ -117,3 +117,18 @@ def test_files_are_the_same_for_the_same_view(tmp_path):
     draw_scaling(scaling_view(), [again])
     assert again.read_bytes() == (tmp_path / "scale.svg").read_bytes()
     assert HOSTILE.replace("<", "&lt;").replace(">", "&gt;") in again.read_text()
+
+
+def test_a_long_family_is_thinned_in_the_terminal_alone():
+    family = scaling_view().families[0]
+    many = replace(family, members=family.members[:2] * 30 + family.members[2:], knee=replace(family.knee, index=31))
+    assert {31, 60} < set(shown_members(many)), "the base and the last that pays"
+    assert len(shown_members(many)) <= MAX_ROWS + 2
+    view = replace(scaling_view(), families=(many,))
+    assert "of 63 sizes" in text_of(view)
+    (trace,) = [t for t in scaling_figures(view)["sizes-params"]["data"] if "error_y" in t]
+    assert len(trace["x"]) == 63
+    assert sum(v > 0 for v in trace["error_y"]["array"]) == MAX_BARS
+    (steps,) = scaling_figures(view)["marginal"]["data"]
+    assert len(steps["x"]) <= MAX_BARS
+    assert not any(steps["error_y"]["array"]), "no interval is known between sizes that are not neighbours"

@@ -23,6 +23,7 @@ from mvsearch.report.explorer_columns import (
 from mvsearch.report.explorer_field import MAIN_FAMILIES, field_rows
 from mvsearch.report.explorer_parts import kind_columns, part_columns
 from mvsearch.report.explorer_rows import ON_FRONT, ROLES, Row, rows_of
+from mvsearch.report.nearest import by_distance
 from mvsearch.report.select import knee, thinned
 from mvsearch.report.words import FAMILY_NAMES, flags_of, level_text
 from mvsearch.search.importance import Importance, importances
@@ -79,6 +80,7 @@ def explorer_data(
         "resolution": view.settings.resolution,
         "confidence": view.settings.confidence,
         "knee": knee(view.front),
+        "first": _first(view),
         "growth": [[n, short(area), seconds] for n, area, seconds in view.hypervolume],
         "running": None if view.finished else {"trials": view.counts.evaluated, "seconds": round(view.seconds, 1)},
     }
@@ -109,6 +111,14 @@ def _identities(view: RunView, rows: Sequence[Row]) -> dict[str, Any]:
         "notes": notes.texts,
         "level": "/".join(levels),
     }  # fmt: skip
+
+
+def _first(view: RunView) -> str | None:
+    """Who is shown before anybody is pointed at: the winner, the front's best, else who comes nearest to the budget."""
+    if view.winner or view.front:
+        return view.winner or max(view.front, key=lambda m: m.lower_top1).evaluation.arch_id
+    ranked = by_distance((t.evaluation for t in view.trials), view.settings.budgets, view.settings.confidence)
+    return ranked[0][0].arch_id if ranked else None
 
 
 def _budget(budget: Budget) -> dict[str, Any]:

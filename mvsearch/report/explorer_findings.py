@@ -134,8 +134,10 @@ bring little.</p>
 
 def _funnel(view: RunView) -> str:
     c = view.counts
+    passed_over = max(0, c.proposed - c.over_budget - c.duplicates - c.evaluated)
     rows = [
         ("proposed", c.proposed), ("over a counted budget", c.over_budget), ("seen before", c.duplicates),
+        ("passed over for others, by the estimates", passed_over),
         ("evaluated", c.evaluated), ("feasible", c.feasible), ("failed", c.failed), ("on the front", len(view.front)),
     ]  # fmt: skip
     return _bars("Where the proposals went", rows)

@@ -153,11 +153,11 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   };
 
-  // What stands beside the pointer: the axes' numbers and the configuration in short.
+  // What stands beside the pointer: the axes' numbers; the configuration too where the panel shows another network, or is far.
   mv.tipLines = (i) => {
     const line = (c) => (c.knob ? `${c.name} ${mv.bare(c, c.values[i])}` : `${c.key === "lower" ? "at least" : c.key === "top1" ? "top-1" : c.name} ${mv.text(c, c.values[i])}${mv.interval(c, i) ? ` (${mv.interval(c, i)})` : ""}`);
     const keys = [...new Set([state.y, state.x, "top1", "latency", "params", "macs"])].map((k) => mv.columns.get(k)).filter((c) => c && !Number.isNaN(c.values[i]));
-    return [el("b", {}, el("code", { text: mv.names[i] }), ` ${mv.roleText(i)}`), ...keys.map((c) => el("div", { text: line(c) })), i < mv.own ? mv.configuration(i) : el("div", { class: "muted", text: "as published" })];
+    return [el("b", {}, el("code", { text: mv.names[i] }), ` ${mv.roleText(i)}`), ...keys.map((c) => el("div", { text: line(c) })), i >= mv.own ? el("div", { class: "muted", text: "as published" }) : mv.focus() !== i || innerWidth <= 1080 ? mv.configuration(i) : null].filter(Boolean);
   };
 
   const live = mv.byId("said");

@@ -41,7 +41,11 @@
     values.sort((a, b) => a - b);
     const crowd = values.length ? [mv.quantile(values, 0.01), mv.quantile(values, 0.99)] : [];
     let low = Math.min(...sure, ...crowd), high = Math.max(...sure, ...crowd);
-    for (const b of mv.raw.budgets) if (b.metric === c.key && b.limit < high * 3) high = Math.max(high, b.limit * (c.log ? 1.12 : 1.03));
+    for (const b of mv.raw.budgets) {
+      if (b.metric !== c.key || b.limit > high * 3 || b.limit < low / 5) continue;
+      high = Math.max(high, b.limit * 1.12);
+      low = Math.min(low, b.limit / 1.12);
+    }
     if (c.format === "choice") return [low - 0.6, high + 0.6];
     if (c.log && low > 0) { const m = (high / low) ** 0.04 || 1; return low === high ? [low * 0.8, high * 1.25] : [low / m, high * m]; }
     const margin = (high - low) * 0.05 || Math.abs(high) * 0.1 || 1;
@@ -118,7 +122,7 @@
       if (b.metric === x.key && b.limit >= sx.low && b.limit <= sx.high) {
         const at = sx(b.limit);
         g.append(mv.svg("line", { x1: at, x2: at, y1: area[1], y2: area[3], class: "budget" }),
-          mv.svg("text", { transform: `translate(${at - 5} ${area[3] - 8}) rotate(-90)`, class: "halo", text: `budget ${b.text}` }));
+          mv.svg("text", { transform: `translate(${at + 14} ${area[3] - 8}) rotate(-90)`, class: "halo", text: `budget ${b.text}` }));
       }
       if (b.metric === y.key && b.limit >= sy.low && b.limit <= sy.high) {
         const at = sy(b.limit);

@@ -68,6 +68,7 @@ def _key(view: RunView, rows: Sequence[Row], field: Sequence[FieldPoint]) -> str
     """What the marks mean; each entry shows and hides its marks."""
     families = [f for f in _GLYPHS if any(r.family == f for r in rows)]
     entries = []
+    over = any(r.role == "over" for r in rows)
     if view.front:
         tied = any(r.role == "tied" for r in rows)
         entries.append(
@@ -75,7 +76,7 @@ def _key(view: RunView, rows: Sequence[Row], field: Sequence[FieldPoint]) -> str
              + (' <i class="front">◉</i> tied with the winner' if tied and view.winner else ""))
         )  # fmt: skip
     entries += [
-        ("candidates", '<i class="cloud">•</i> candidates'),
+        ("candidates", '<i class="cloud">•</i> candidates' + (' <i class="over">×</i> over the budget' if over else "")),
         ("intervals", '<i class="front">┼</i> intervals'),
         *((f, f'<i class="{f}">{_GLYPHS[f]}</i> {FAMILY_NAMES[f]}') for f in families),
     ]

@@ -54,8 +54,9 @@
   };
 
   const bar = (value, most, text, share) => {
+    if (!value) return mv.el("td", { class: "muted", text: "0" });
     const cell = mv.el("td", { class: "bar" }, mv.el("span", { class: "track" }), mv.el("b", { text }), share === null ? null : mv.el("small", { text: share }));
-    cell.firstChild.style.width = `${most ? Math.max(value > 0 ? 1 : 0, (value / most) * 100) : 0}%`;
+    cell.firstChild.style.width = `${Math.max(1, (value / most) * 100)}%`;
     return cell;
   };
   function costs(caption, first, rows, measures) {
@@ -72,7 +73,7 @@
     const parts = mv.parts(i).map((p) => ({ ...p, note: p.name.startsWith("stage") ? mv.knob(`stage${p.stage}.block`, i) : "" })), kinds = mv.kinds(i);
     if (!parts.length) return [mv.el("p", { class: "muted", text: "No architecture: of this network only what was published is known." })];
     const timed = parts[0].ms !== null, constant = mv.constantMs(i), measures = timed ? [...MEASURES, MS] : MEASURES;
-    const overhead = { name: "overhead", note: "of any network", ms: constant, params: null, macs: null };
+    const overhead = { name: "overhead", note: "any network", ms: constant, params: null, macs: null };
     const rows = timed && constant !== null ? [...parts, overhead] : parts;
     const total = timed ? parts.reduce((s, p) => s + p.ms, constant || 0) : null;
     const latency = mv.columns.get("latency"), own = latency && latency.values[i], source = latency && latency.source(i);

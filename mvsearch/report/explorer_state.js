@@ -124,9 +124,9 @@
     return extents.get(column.key);
   };
 
-  // The network that is looked at: what is pointed at, else what is pinned, else the winner.
+  // The network that is looked at: what is pointed at, else what is pinned, else the winner or who stands for it.
   let pointed = null;
-  const first = mv.winner ?? mv.front[0] ?? mv.trials.find((i) => mv.feasible(i)) ?? (mv.count ? 0 : null);
+  const first = mv.rowOf.get(mv.raw.first) ?? (mv.count ? 0 : null);
   mv.focus = () => (state.pin !== null ? state.pin : pointed ?? first);
   mv.pointed = () => pointed;
   mv.point = (i) => { if (i !== pointed) { pointed = i; mv.changed("focus"); } };

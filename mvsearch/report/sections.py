@@ -46,7 +46,9 @@ def answer_section(view: RunView) -> str:
     winner = view.winning_member
     if winner is None:
         found = (
-            f"{plural(len(view.front), 'network')} on the front so far." if view.front else "No candidate keeps the budget yet."
+            f"{plural(len(view.front), 'network')} on the front so far."
+            if view.front
+            else f"No candidate keeps the budget{'' if view.finished else ' yet'}."
         )
         return f'{head}\n<p class="answer">{found}</p>\n<p class="notice">{escape(view.target_note)}</p>'
     drawn = f'<div class="hero"><div>{_answer(view, winner)}</div><div id="hero"></div></div>'

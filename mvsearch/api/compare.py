@@ -38,7 +38,8 @@ def compare_runs(paths: Sequence[str | Path]) -> Comparison:
     Raises:
         InputError: fewer than two, one of them twice, or one that is no run folder or cannot be read.
     """
-    from mvsearch.report.compare_data import ComparedRun, compared
+    from mvsearch.report.compare_data import ComparedRun
+    from mvsearch.report.compare_fronts import compared
 
     folders = [Path(p) for p in paths]
     if len(folders) < 2:

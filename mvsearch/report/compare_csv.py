@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mvsearch.report.compare_data import Comparison, Group, Panel, cost_on, points_of
+from mvsearch.report.compare_data import Comparison, Group, Panel
+from mvsearch.report.compare_fronts import cost_on, points_of
 from mvsearch.report.csv import COLUMNS, evaluation_row
 from mvsearch.report.scene import COSTS
 

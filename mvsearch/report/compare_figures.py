@@ -8,7 +8,8 @@ from __future__ import annotations
 from math import log10
 from typing import Any
 
-from mvsearch.report.compare_data import Comparison, GroupFronts, Panel, cost_on
+from mvsearch.report.compare_data import Comparison, GroupFronts, Panel
+from mvsearch.report.compare_fronts import cost_on
 from mvsearch.report.compare_words import UNITS, name_of
 from mvsearch.report.figures import SYMBOLS
 from mvsearch.report.traces import band, layout, linear_axis, log_axis, scatter, short

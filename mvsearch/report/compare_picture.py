@@ -7,7 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvsearch.report.compare_data import Comparison, Panel, cost_on
+from mvsearch.report.compare_data import Comparison, Panel
 from mvsearch.report.compare_figures import (
     DASHES,
     NUM_COLOURS,
@@ -17,6 +17,7 @@ from mvsearch.report.compare_figures import (
     shown_ranges,
     steps_of,
 )
+from mvsearch.report.compare_fronts import cost_on
 from mvsearch.report.compare_words import name_of
 from mvsearch.report.drawing import FAMILY, GRID, INK, STYLE, save_figure
 from mvsearch.report.scene import log_ticks

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from mvsearch.report.document import choice, document, marked, table
-from mvsearch.report.scaling_figures import (
-    DASHES,
-    ISO_VIEWS,
-    MAX_BARS,
-    colour,
-    iso_curves,
-    scaling_figures,
-    series_of,
-    steps_of_family,
-)
+from mvsearch.report.scaling_cost_page import compound_section, iso_section, level_of
+from mvsearch.report.scaling_figures import DASHES, MAX_BARS, colour, scaling_figures, series_of, steps_of_family
 from mvsearch.report.scaling_law_figures import LAW_VIEWS, PUBLISHED_BANDS, laws_of
 from mvsearch.report.scaling_members import members_section
 from mvsearch.report.scaling_words import (
@@ -26,21 +18,17 @@ from mvsearch.report.scaling_words import (
     formula,
     knee_sentence,
     law_name,
-    option_note,
-    option_size,
     title_of,
 )
 from mvsearch.report.words import (
     KIND_MEANINGS,
     bare_value,
     escape,
-    exact_value,
     full_text,
     interval_text,
     kind_text,
     level_text,
     plural,
-    probability_text,
     sentence,
 )
 from mvsearch.scaling.view import Rule, ScalingView
@@ -60,8 +48,8 @@ def render_scaling_page(view: ScalingView) -> str:
         _sizes(view),
         _paying(view),
         _laws(view),
-        _compound(view),
-        _iso(view),
+        compound_section(view),
+        iso_section(view),
         members_section(view),
         _asked(view),
         _meaning(view),
@@ -138,12 +126,8 @@ def _sizes(view: ScalingView) -> str:
 {plots}
 {empty}
 <p class="small">★ the network as it is; a ring: the last size that pays. Top-1 of sizes is estimated, that of published
-networks published; their costs are ours. Bars: {_level(view)} intervals. A click on an entry of the key hides it.</p>
+networks published; their costs are ours. Bars: {level_of(view)} intervals. A click on an entry of the key hides it.</p>
 <details><summary>What each rule does</summary><dl class="facts">{hows}</dl></details>"""
-
-
-def _level(view: ScalingView) -> str:
-    return escape("/".join(sorted({level_text(m) for m in view.base.measurements.values() if m.level})))
 
 
 def _paying(view: ScalingView) -> str:
@@ -207,72 +191,6 @@ def _law_block(view: ScalingView, y: str, x: str) -> str:
     name = escape(law_name(laws[0]))
     return f"""<div {when}><div id="law-{y}-{x}" class="plot" role="figure" aria-label="Power laws: {name}"></div>
 {table(heads, rows, f"Power laws: {law_name(laws[0])}", (0, 5, 6, 7))}</div>"""
-
-
-def _compound(view: ScalingView) -> str:
-    fit = view.compound
-    if fit is None:
-        return ""
-    heads = [
-        ("way to spend it", ""), ("alpha", "depth"), ("beta", "width"), ("gamma", "resolution"), ("phi", ""), ("network", ""),
-        ("top-1, %", "estimated"), ("at least", f"{100 * view.confidence:.0f} % sure"), ("latency, ms", "predicted"),
-        ("params", "counted"), ("MACs", "counted"), ("P(worse)", "than what was found"),
-    ]  # fmt: skip
-    rows = []
-    for option in (fit.found, *fit.others):
-        m = option.member.evaluation.measurements
-        p = option.probability_worse
-        network = f"<code>{escape(option.member.arch_id)}</code><small>{escape(option_size(option))}</small>"
-        rows.append([
-            f"{escape(option.label)}<small>{option_note(option, fit)}</small>", f"{option.alpha:.3f}",
-            f"{option.beta:.3f}", f"{option.gamma:.3f}", f"{option.phi:.2f}",
-            network, uncertain_cell(m["top1"]),
-            f"{option.lower_top1:.1f}", uncertain_cell(m["latency"]), exact_value("params", m["params"].value),
-            exact_value("macs", m["macs"].value), "" if p is None else escape(probability_text(p)),
-        ])  # fmt: skip
-    said = "".join(f"<p>{escape(text)}</p>" for text in compound_sentences(fit))
-    limits = "".join(f"<li>{escape(text)}</li>" for text in fit.limits)
-    return f"""<h2>Compound scaling against one dimension alone</h2>
-{said}
-<div id="compound" class="plot" data-plain role="figure" aria-label="Top-1 of the ways to spend the budget"></div>
-<p class="small">All of them within {100 * fit.tolerance:.0f} % of {escape(fit.budget_text)} (depth or resolution alone within
-10 %). Bars: {_level(view)} intervals; the stroke is the lower bound that the fit goes by; open marks are told apart from the
-best.</p>
-{table(heads, rows, "Ways to spend the budget", (0, 5))}
-<ul class="findings">{limits}</ul>"""
-
-
-def uncertain_cell(m: Measurement) -> str:
-    """A number over its interval."""
-    return f"{escape(bare_value(m.metric, m.value))}<small>{escape(interval_text(m))}</small>"
-
-
-def _iso(view: ScalingView) -> str:
-    drawn = [(metric, axis) for metric, axis in ISO_VIEWS if iso_curves(view, metric, axis)]
-    if not drawn:
-        return ""
-    metrics = list(dict.fromkeys(metric for metric, _ in drawn))
-    axes = list(dict.fromkeys(axis for _, axis in drawn))
-    names = {"macs": "MACs", "latency": "latency"}
-    controls = "".join(choice("iso-cost", m, names[m], i == 0) for i, m in enumerate(metrics))
-    against = "".join(choice("iso-axis", a, a, i == 0) for i, a in enumerate(axes))
-    blocks = "".join(
-        f'<div data-when="iso-cost={m} iso-axis={a}">'
-        + (
-            f'<div id="iso-{m}-{a}" class="plot" role="figure" aria-label="Width and {a} of equal {names[m]}"></div>'
-            if (m, a) in drawn
-            else "<p>No two networks of this cost differ in these.</p>"
-        )
-        + "</div>"
-        for m in metrics
-        for a in axes
-    )
-    return f"""<h2>Equal cost</h2>
-<div class="controls"><fieldset><legend>the same</legend>{controls}</fieldset>
-<fieldset><legend>width against</legend>{against}</fieldset></div>
-<div class="iso">{blocks}</div>
-<p class="small">Networks on one line cost the same, to 5 %; the third dimension is as in the base. Colour: estimated top-1;
-the ring is the best of its line, which the estimate may not tell from its neighbours.</p>"""
 
 
 def _asked(view: ScalingView) -> str:

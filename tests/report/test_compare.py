@@ -12,8 +12,9 @@ from mvsearch.errors import InputError
 from mvsearch.report import compare
 from mvsearch.report.compare import COMPARE_FILES, check_place, write_compare
 from mvsearch.report.compare_csv import ATTAINMENT_COLUMNS, FRONT_COLUMNS, RUN_COLUMNS
-from mvsearch.report.compare_data import ComparedRun, compared, points_of
+from mvsearch.report.compare_data import ComparedRun
 from mvsearch.report.compare_figures import comparison_figures
+from mvsearch.report.compare_fronts import compared, points_of
 from mvsearch.report.compare_page import render_comparison_page
 from mvsearch.report.compare_picture import draw_comparison
 from mvsearch.report.compare_table import render_comparison

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from mvsearch.report.figures import plotly_script
 from mvsearch.report.scaling import SCALING_FILES, write_scaling
-from mvsearch.report.scaling_figures import ISO_VIEWS, MAX_BARS, scaling_figures
+from mvsearch.report.scaling_cost_figures import ISO_VIEWS
+from mvsearch.report.scaling_figures import MAX_BARS, scaling_figures
 from mvsearch.report.scaling_page import render_scaling_page
 from mvsearch.report.scaling_picture import draw_scaling
 from mvsearch.report.scaling_table import MAX_ROWS, render_scaling, shown_members

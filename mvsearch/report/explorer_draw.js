@@ -22,9 +22,14 @@
   mv.colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
   mv.scale = (low, high, from, to, log) => {
-    const f = log ? Math.log : (v) => v, a = f(low), span = f(high) - a || 1;
+    const f = log ? Math.log : (v) => v,
+      a = f(low),
+      span = f(high) - a || 1;
     const scale = (v) => from + ((f(v) - a) / span) * (to - from);
-    scale.invert = (pixel) => { const v = a + ((pixel - from) / (to - from)) * span; return log ? Math.exp(v) : v; };
+    scale.invert = (pixel) => {
+      const v = a + ((pixel - from) / (to - from)) * span;
+      return log ? Math.exp(v) : v;
+    };
     return Object.assign(scale, { low, high, from, to, log });
   };
 
@@ -34,12 +39,16 @@
       for (const steps of [[1, 1.5, 2, 3, 4, 5, 6, 8], [1, 2, 3, 5], [1, 2, 5], [1]]) {
         const found = [];
         for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++) {
-          for (const s of steps) { const t = Number(`${s}e${e}`); if (t >= low && t <= high) found.push(t); }
+          for (const s of steps) {
+            const t = Number(`${s}e${e}`);
+            if (t >= low && t <= high) found.push(t);
+          }
         }
         if (found.length <= room && found.length > 1) return found;
       }
     }
-    const rough = (high - low) / Math.max(2, room), base = 10 ** Math.floor(Math.log10(rough));
+    const rough = (high - low) / Math.max(2, room),
+      base = 10 ** Math.floor(Math.log10(rough));
     const step = base * [1, 2, 5, 10].find((s) => s * base >= rough);
     const found = [];
     for (let k = Math.ceil(low / step); k * step <= high + step * 1e-9; k++) found.push(Number((k * step).toPrecision(12)));
@@ -58,15 +67,27 @@
   mv.quantile = (ordered, p) => ordered[Math.round(p * (ordered.length - 1))];
 
   // Greedy: the more important labels come first; taken are the marks, the labels placed before, and what is outside.
-  const places = [[0.5, 0, "start"], [-0.5, 0, "end"], [0, -0.5, "middle"], [0, 0.5, "middle"], [0.5, -0.5, "start"], [0.5, 0.5, "start"], [-0.5, -0.5, "end"], [-0.5, 0.5, "end"]];
+  const places = [
+    [0.5, 0, "start"],
+    [-0.5, 0, "end"],
+    [0, -0.5, "middle"],
+    [0, 0.5, "middle"],
+    [0.5, -0.5, "start"],
+    [0.5, 0.5, "start"],
+    [-0.5, -0.5, "end"],
+    [-0.5, 0.5, "end"],
+  ];
   mv.placeLabels = (labels, marks, area) => {
-    const gap = 8, radius = 5, height = 13;
+    const gap = 8,
+      radius = 5,
+      height = 13;
     const taken = marks.map(([x, y]) => [x - radius, y - radius, x + radius, y + radius]);
     return labels.map(({ x, y, text }) => {
       if (x < area[0] || x > area[2] || y < area[1] || y > area[3]) return null;
       const width = 6.4 * text.length;
       for (const [dx, dy, anchor] of places) {
-        const cx = x + dx * width + Math.sign(dx) * gap, cy = y + dy * height + Math.sign(dy) * gap * (dx ? 0.9 : 1);
+        const cx = x + dx * width + Math.sign(dx) * gap,
+          cy = y + dy * height + Math.sign(dy) * gap * (dx ? 0.9 : 1);
         const box = [cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2];
         const inside = box[0] >= area[0] && box[1] >= area[1] && box[2] <= area[2] && box[3] <= area[3];
         if (inside && !taken.some((t) => box[0] < t[2] && t[0] < box[2] && box[1] < t[3] && t[1] < box[3])) {
@@ -92,8 +113,16 @@
     diamond: (r) => `M0,${-r * 1.28}L${r * 1.28},0L0,${r * 1.28}L${-r * 1.28},0Z`,
     triangle: (r) => `M0,${-r * 1.3}L${r * 1.18},${r * 0.82}L${-r * 1.18},${r * 0.82}Z`,
     wedge: (r) => `M0,${r * 1.3}L${r * 1.18},${-r * 0.82}L${-r * 1.18},${-r * 0.82}Z`,
-    hexagon: (r) => `M${[0, 1, 2, 3, 4, 5].map((k) => `${(r * 1.08 * Math.cos((k * Math.PI) / 3)).toFixed(2)},${(r * 1.08 * Math.sin((k * Math.PI) / 3)).toFixed(2)}`).join("L")}Z`,
-    star: (r) => `M${[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((k) => { const q = k % 2 ? r * 0.48 : r * 1.15, a = (k * Math.PI) / 5 - Math.PI / 2; return `${(q * Math.cos(a)).toFixed(2)},${(q * Math.sin(a)).toFixed(2)}`; }).join("L")}Z`,
+    hexagon: (r) =>
+      `M${[0, 1, 2, 3, 4, 5].map((k) => `${(r * 1.08 * Math.cos((k * Math.PI) / 3)).toFixed(2)},${(r * 1.08 * Math.sin((k * Math.PI) / 3)).toFixed(2)}`).join("L")}Z`,
+    star: (r) =>
+      `M${[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+        .map((k) => {
+          const q = k % 2 ? r * 0.48 : r * 1.15,
+            a = (k * Math.PI) / 5 - Math.PI / 2;
+          return `${(q * Math.cos(a)).toFixed(2)},${(q * Math.sin(a)).toFixed(2)}`;
+        })
+        .join("L")}Z`,
     plus: (r) => `M${-r},0H${r}M0,${-r}V${r}`,
     cross: (r) => `M${-r * 0.75},${-r * 0.75}L${r * 0.75},${r * 0.75}M${-r * 0.75},${r * 0.75}L${r * 0.75},${-r * 0.75}`,
   };
@@ -125,30 +154,34 @@
   mv.stamp = (colour, shape, r, crowd) => {
     if (crowd && shape === "circle") {
       const side = r * 1.8;
-      return (target, x, y) => { target.fillStyle = colour; target.fillRect(Math.round(x - side / 2), Math.round(y - side / 2), Math.round(side), Math.round(side)); };
+      return (target, x, y) => {
+        target.fillStyle = colour;
+        target.fillRect(Math.round(x - side / 2), Math.round(y - side / 2), Math.round(side), Math.round(side));
+      };
     }
-    const ratio = Math.min(2, devicePixelRatio || 1), half = Math.ceil(r * 1.4) + 1;
-    const sheet = mv.el("canvas", { width: 2 * half * ratio, height: 2 * half * ratio }), context = sheet.getContext("2d");
+    const ratio = Math.min(2, devicePixelRatio || 1),
+      half = Math.ceil(r * 1.4) + 1;
+    const sheet = mv.el("canvas", { width: 2 * half * ratio, height: 2 * half * ratio }),
+      context = sheet.getContext("2d");
     context.scale(ratio, ratio);
     context.translate(half, half);
     context.fillStyle = context.strokeStyle = colour;
     const path = new Path2D(mv.shapes[shape](r));
-    if (mv.open.has(shape)) context.stroke(path); else context.fill(path);
+    if (mv.open.has(shape)) context.stroke(path);
+    else context.fill(path);
     const snap = (v) => Math.round((v - half) * ratio) / ratio;
     return (target, x, y) => target.drawImage(sheet, snap(x), snap(y), 2 * half, 2 * half);
   };
 
-  // Colours of a number: cividis, without the end that the paper swallows; its blues lighter in the dark (Nunez, Anderton and Renslow, PLoS ONE 13, 2018).
-  const cividis = { light: ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369"], dark: ["#4f74c8", "#6f88bd", "#8a97ad", "#a3a592", "#bbb27c", "#d2c063", "#e6cd50", "#fee838"] };
-  mv.ramp = () => cividis[mv.dark.matches ? "dark" : "light"];
-
-  mv.hidden = (text) => mv.el("span", { class: "sr", text });
   mv.frame = (draw) => {
     let waiting = false;
     return () => {
       if (waiting) return;
       waiting = true;
-      requestAnimationFrame(() => { waiting = false; draw(); });
+      requestAnimationFrame(() => {
+        waiting = false;
+        draw();
+      });
     };
   };
 })();

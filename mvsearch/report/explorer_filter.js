@@ -1,49 +1,110 @@
 "use strict";
-// The filters: a histogram with two handles per number, kinds of blocks, origins; axes, colours and the key.
+// The filters: a histogram with two handles per number or knob, kinds of blocks, origins.
 (() => {
   const { state, el } = mv;
   const box = mv.byId("filters");
   if (!box) return;
-  const STEPS = 400, BINS = 32;
-  const base = ["lower", "top1", "latency", "params", "macs", "peak_memory", "distance", "in_budget"].filter((k) => mv.columns.has(k) && mv.extent(mv.columns.get(k))[0] < mv.extent(mv.columns.get(k))[1]);
+  const STEPS = 400,
+    BINS = 32;
+  const base = ["lower", "top1", "latency", "params", "macs", "peak_memory", "distance", "in_budget"].filter(
+    (k) => mv.columns.has(k) && mv.extent(mv.columns.get(k))[0] < mv.extent(mv.columns.get(k))[1],
+  );
   let rows = [];
 
   function control(key) {
-    const c = mv.columns.get(key), [low, high] = mv.extent(c), discrete = c.knob;
+    const c = mv.columns.get(key),
+      [low, high] = mv.extent(c),
+      discrete = c.knob;
     const places = discrete ? (c.format === "choice" ? c.choices.map((_, k) => k) : c.choices) : null;
     const last = places ? places.length - 1 : STEPS;
     const scale = places ? null : mv.scale(low, high, 0, STEPS, c.log && low > 0);
     const value = (s) => (places ? places[Math.round(s)] : s <= 0 ? low : s >= STEPS ? high : scale.invert(s));
-    const step = (v) => (places ? Math.max(0, places.findIndex((p) => p >= v)) : Math.round(scale(v)));
-    const bins = places ? places.length : BINS, bin = (v) => (places ? places.indexOf(v) : Math.min(BINS - 1, Math.floor((scale(v) / STEPS) * BINS)));
-    const whole = new Float64Array(bins), binOf = Int16Array.from(mv.trials, (i) => (Number.isNaN(c.values[i]) ? -1 : bin(c.values[i])));
+    const step = (v) =>
+      places
+        ? Math.max(
+            0,
+            places.findIndex((p) => p >= v),
+          )
+        : Math.round(scale(v));
+    const bins = places ? places.length : BINS,
+      bin = (v) => (places ? places.indexOf(v) : Math.min(BINS - 1, Math.floor((scale(v) / STEPS) * BINS)));
+    const whole = new Float64Array(bins),
+      binOf = Int16Array.from(mv.trials, (i) => (Number.isNaN(c.values[i]) ? -1 : bin(c.values[i])));
     for (const k of binOf) if (k >= 0) whole[k]++;
     const most = Math.max(...whole, 1);
     const canvas = el("canvas", { "aria-hidden": "true" });
-    const handle = (side) => el("input", { type: "range", min: 0, max: last, step: 1, "aria-label": `${c.name}, ${side}`, "data-side": side });
-    const from = handle("least"), to = handle("most"), said = el("output", {});
+    const handle = (side) =>
+      el("input", { type: "range", min: 0, max: last, step: 1, "aria-label": `${c.name}, ${side}`, "data-side": side });
+    const from = handle("least"),
+      to = handle("most"),
+      said = el("output", {});
     const apply = (event) => {
-      let a = Number(from.value), b = Number(to.value);
-      if (a > b) { if (event.target === from) a = b; else b = a; }
+      let a = Number(from.value),
+        b = Number(to.value);
+      if (a > b) {
+        if (event.target === from) a = b;
+        else b = a;
+      }
       mv.setFilter(key, a <= 0 && b >= last ? null : [value(a), value(b)]);
     };
     from.addEventListener("input", apply);
     to.addEventListener("input", apply);
     const extra = !base.includes(key);
-    const node = el("div", { class: "filter", role: "group", "aria-label": c.name, "data-key": key },
-      el("div", { class: "top" }, el("span", { class: "name", text: c.name }), said, extra ? el("button", { type: "button", class: "bare", "aria-label": `remove the filter of ${c.name}`, text: "×", onclick: () => { added.delete(key); state.filters.delete(key); mv.changed("filter"); build(); } }) : null),
-      canvas, el("div", { class: "two" }, from, to));
+    const node = el(
+      "div",
+      { class: "filter", role: "group", "aria-label": c.name, "data-key": key },
+      el(
+        "div",
+        { class: "top" },
+        el("span", { class: "name", text: c.name }),
+        said,
+        extra
+          ? el("button", {
+              type: "button",
+              class: "bare",
+              "aria-label": `remove the filter of ${c.name}`,
+              text: "×",
+              onclick: () => {
+                added.delete(key);
+                state.filters.delete(key);
+                mv.changed("filter");
+                build();
+              },
+            })
+          : null,
+      ),
+      canvas,
+      el("div", { class: "two" }, from, to),
+    );
     function draw() {
-      const range = state.filters.get(key) || [low, high], a = Math.max(0, step(range[0])), b = state.filters.has(key) ? Math.min(last, places ? places.reduce((k, p, j) => (p <= range[1] ? j : k), 0) : Math.round(scale(Math.min(high, range[1])))) : last;
+      const range = state.filters.get(key) || [low, high],
+        a = Math.max(0, step(range[0])),
+        b = state.filters.has(key)
+          ? Math.min(
+              last,
+              places ? places.reduce((k, p, j) => (p <= range[1] ? j : k), 0) : Math.round(scale(Math.min(high, range[1]))),
+            )
+          : last;
       from.value = a;
       to.value = b;
-      for (const [input, v] of [[from, value(a)], [to, value(b)]]) input.setAttribute("aria-valuetext", mv.text(c, v));
-      said.textContent = state.filters.has(key) ? `${mv.bare(c, value(a))} to ${mv.text(c, value(b))}` : mv.units[c.format] || "";
+      for (const [input, v] of [
+        [from, value(a)],
+        [to, value(b)],
+      ])
+        input.setAttribute("aria-valuetext", mv.text(c, v));
+      said.textContent = state.filters.has(key)
+        ? `${mv.bare(c, value(a))} to ${mv.text(c, value(b))}`
+        : mv.units[c.format] || "";
       node.classList.toggle("active", state.filters.has(key));
-      const width = canvas.parentNode.clientWidth || 220, height = 34, context = mv.sheet(canvas, width, height);
+      const width = canvas.parentNode.clientWidth || 220,
+        height = 34,
+        context = mv.sheet(canvas, width, height);
       const kept = new Float64Array(bins);
-      mv.trials.forEach((i, j) => { if (mv.kept[i] && binOf[j] >= 0) kept[binOf[j]]++; });
-      const w = width / bins, tall = (n) => (n ? Math.max(1.5, Math.sqrt(n / most) * (height - 2)) : 0);
+      mv.trials.forEach((i, j) => {
+        if (mv.kept[i] && binOf[j] >= 0) kept[binOf[j]]++;
+      });
+      const w = width / bins,
+        tall = (n) => (n ? Math.max(1.5, Math.sqrt(n / most) * (height - 2)) : 0);
       context.fillStyle = mv.colour("rule");
       for (let k = 0; k < bins; k++) context.fillRect(k * w, height - tall(whole[k]), Math.max(1, w - 1), tall(whole[k]));
       context.fillStyle = mv.colour("front");
@@ -53,24 +114,90 @@
   }
 
   const added = new Set([...state.filters.keys()].filter((k) => !base.includes(k)));
-  const grid = el("div", { class: "filtergrid" }), kinds = el("div", { class: "kinds" });
+  const grid = el("div", { class: "filtergrid" }),
+    kinds = el("div", { class: "kinds" });
   box.append(grid, kinds);
   function build() {
     for (const key of state.filters.keys()) if (!base.includes(key)) added.add(key);
     rows = [...base, ...added].map(control);
-    const free = [...mv.columns.values()].filter((c) => (c.knob ? c.varies : mv.extent(c)[0] < mv.extent(c)[1]) && !base.includes(c.key) && !added.has(c.key));
-    const more = el("select", { id: "more", onchange: (event) => { if (event.target.value) { added.add(event.target.value); build(); mv.changed("size"); } } },
-      el("option", { value: "", text: "another number or knob …" }), free.map((c) => el("option", { value: c.key, text: c.name })));
-    grid.replaceChildren(...rows.map((r) => r.node), el("div", { class: "filter add" }, el("label", { for: "more", text: "filter by" }), more));
+    const free = [...mv.columns.values()].filter(
+      (c) => (c.knob ? c.varies : mv.extent(c)[0] < mv.extent(c)[1]) && !base.includes(c.key) && !added.has(c.key),
+    );
+    const more = el(
+      "select",
+      {
+        id: "more",
+        onchange: (event) => {
+          if (event.target.value) {
+            added.add(event.target.value);
+            build();
+            mv.changed("size");
+          }
+        },
+      },
+      el("option", { value: "", text: "another number or knob …" }),
+      free.map((c) => el("option", { value: c.key, text: c.name })),
+    );
+    grid.replaceChildren(
+      ...rows.map((r) => r.node),
+      el("div", { class: "filter add" }, el("label", { for: "more", text: "filter by" }), more),
+    );
     for (const r of rows) r.draw();
   }
 
-  const used = [...new Set(mv.trials.flatMap((i) => mv.blocksOf[i]))].sort(), origins = [...new Set(mv.trials.map(mv.origin))].filter(Boolean);
-  const tick = (group, value, label) => el("label", { class: "tick" }, el("input", { type: "checkbox", checked: !state.without.has(`${group}:${value}`), "data-tick": `${group}:${value}`, onchange: (event) => { if (event.target.checked) state.without.delete(`${group}:${value}`); else state.without.add(`${group}:${value}`); mv.changed("filter"); } }), el("span", { text: label }));
+  const used = [...new Set(mv.trials.flatMap((i) => mv.blocksOf[i]))].sort(),
+    origins = [...new Set(mv.trials.map(mv.origin))].filter(Boolean);
+  const tick = (group, value, label) =>
+    el(
+      "label",
+      { class: "tick" },
+      el("input", {
+        type: "checkbox",
+        checked: !state.without.has(`${group}:${value}`),
+        "data-tick": `${group}:${value}`,
+        onchange: (event) => {
+          if (event.target.checked) state.without.delete(`${group}:${value}`);
+          else state.without.add(`${group}:${value}`);
+          mv.changed("filter");
+        },
+      }),
+      el("span", { text: label }),
+    );
   const set = (name, children) => (children.length > 1 ? el("fieldset", {}, el("legend", { text: name }), children) : null);
   const numOver = mv.trials.filter((i) => !mv.feasible(i) && mv.roles[i] !== "failed").length;
-  const over = numOver ? el("fieldset", {}, el("legend", { text: "budget" }), el("label", { class: "tick" }, el("input", { type: "checkbox", id: "over", onchange: (event) => { state.over = event.target.checked; mv.changed("filter"); } }), el("span", { text: `${numOver.toLocaleString("en")} that do not keep it (×)` }))) : null;
-  kinds.append(...[set("blocks", used.map((b) => tick("block", b, b))), set("origin", origins.map((o) => tick("origin", o, o))), over].filter(Boolean));
+  const over = numOver
+    ? el(
+        "fieldset",
+        {},
+        el("legend", { text: "budget" }),
+        el(
+          "label",
+          { class: "tick" },
+          el("input", {
+            type: "checkbox",
+            id: "over",
+            onchange: (event) => {
+              state.over = event.target.checked;
+              mv.changed("filter");
+            },
+          }),
+          el("span", { text: `${numOver.toLocaleString("en")} that do not keep it (×)` }),
+        ),
+      )
+    : null;
+  kinds.append(
+    ...[
+      set(
+        "blocks",
+        used.map((b) => tick("block", b, b)),
+      ),
+      set(
+        "origin",
+        origins.map((o) => tick("origin", o, o)),
+      ),
+      over,
+    ].filter(Boolean),
+  );
 
   const draw = mv.frame(() => {
     for (const input of kinds.querySelectorAll("[data-tick]")) input.checked = !state.without.has(input.dataset.tick);
@@ -80,64 +207,13 @@
     else for (const r of rows) r.draw();
   });
   build();
-  mv.view((what) => { if (["filter", "size", "theme"].some((w) => what.has(w))) draw(); });
-
-  // Axes and colours.
-  const numbers = [...mv.columns.values()].filter((c) => c.metric), knobs = [...mv.columns.values()].filter((c) => c.knob && c.varies);
-  const choices = (first, chosen) => [first, el("optgroup", { label: "numbers" }, numbers.map((c) => el("option", { value: c.key, selected: c.key === chosen, text: c.name }))), el("optgroup", { label: "knobs" }, knobs.map((c) => el("option", { value: c.key, selected: c.key === chosen, text: c.name })))].filter(Boolean);
-  const selects = { x: mv.byId("x-axis"), y: mv.byId("y-axis"), colour: mv.byId("colour") };
-  for (const axis of ["x", "y"]) {
-    selects[axis].append(...choices(null, state[axis]));
-    selects[axis].addEventListener("change", (event) => { state[axis] = event.target.value; state.zoom = null; mv.changed("axes"); });
-  }
-  selects.colour.append(...choices(el("option", { value: "", text: "role" }), state.colour));
-  selects.colour.firstChild.after(el("option", { value: "blocks", selected: state.colour === "blocks", text: "kind of blocks" }));
-  selects.colour.addEventListener("change", (event) => { state.colour = event.target.value; mv.changed("colour"); });
-  mv.byId("swap").addEventListener("click", () => { [state.x, state.y] = [state.y, state.x]; state.zoom = null; mv.changed("axes"); });
-  mv.byId("unzoom").addEventListener("click", () => { state.zoom = null; mv.changed("axes"); });
-  mv.byId("clear").addEventListener("click", () => { added.clear(); mv.clear(); build(); });
-  mv.byId("picture").addEventListener("click", () => mv.savePicture());
-  for (const button of document.querySelectorAll("[data-x][data-y]")) {
-    button.addEventListener("click", () => {
-      Object.assign(state, { x: button.dataset.x, y: button.dataset.y, zoom: null });
-      mv.changed("axes");
-      mv.byId("scatter").scrollIntoView({ block: "nearest" });
-    });
-  }
-  const legend = mv.byId("colour-key");
-  function colourKey() {
-    const paint = mv.painter();
-    const swatch = (colour, text) => el("span", {}, Object.assign(el("i", { class: "swatch" }), { style: `background:${colour}` }), text);
-    legend.replaceChildren(...(paint.legend ? paint.legend.map(([name, colour]) => swatch(mv.colour(colour), name))
-      : paint.range ? [el("span", { text: mv.text(paint.column, paint.range[0]) }), Object.assign(el("i", { class: "ramp" }), { style: `background:linear-gradient(90deg,${paint.ramp.join(",")})` }), el("span", { text: mv.text(paint.column, paint.range[1]) })] : []));
-  }
   mv.view((what) => {
-    if (what.has("axes")) for (const axis of ["x", "y"]) selects[axis].value = state[axis];
-    if (what.has("colour") || what.has("theme") || what.has("axes")) { selects.colour.value = state.colour; colourKey(); }
+    if (["filter", "size", "theme"].some((w) => what.has(w))) draw();
   });
 
-  // Axes of the parallel coordinates.
-  const pick = mv.byId("axes-choice");
-  const boxes = [...numbers, ...knobs].filter((c) => mv.extent(c)[0] < mv.extent(c)[1]).map((c) => el("label", { class: "tick" }, el("input", { type: "checkbox", value: c.key, onchange: () => {
-    const on = boxes.map((b) => b.firstChild).filter((b) => b.checked).map((b) => b.value), old = mv.axes().filter((k) => on.includes(k));
-    state.axes = on.length > 1 ? [...old, ...on.filter((k) => !old.includes(k))] : null;
-    mv.changed("parallel");
-  } }), el("span", { text: c.name })));
-  pick.append(...boxes);
-  const showAxes = () => { const on = mv.axes(); for (const b of boxes) b.firstChild.checked = on.includes(b.firstChild.value); };
-  mv.view((what) => { if (what.has("parallel") || what.has("size")) showAxes(); });
-
-  // The key: every entry shows and hides its marks.
-  for (const svg of document.querySelectorAll("svg.glyph")) {
-    svg.append(mv.svg("path", { d: mv.shapes[mv.fieldShape(svg.dataset.family)](4), transform: "translate(6.5 6.5)", class: "field" }));
-  }
-  const entries = [...document.querySelectorAll("input[name=group]")];
-  for (const input of entries) {
-    input.addEventListener("change", () => {
-      if (input.checked === mv.shows(input.value)) return;
-      if (state.hide.has(input.value)) state.hide.delete(input.value); else state.hide.add(input.value);
-      mv.changed("key");
-    });
-  }
-  mv.view((what) => { if (what.has("key")) for (const input of entries) input.checked = mv.shows(input.value); });
+  mv.clearFilters = () => {
+    added.clear();
+    mv.clear();
+    build();
+  };
 })();

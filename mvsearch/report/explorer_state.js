@@ -9,17 +9,34 @@
   const off = new Set((mv.raw.off || []).map((family) => `field:${family}`));
   mv.shows = (group) => off.has(group) === state.hide.has(group);
 
-  const state = { ...defaults, hide: new Set(), filters: new Map(), without: new Set(), find: "", over: !anyFeasible, pin: null, reference: "", axes: null, zoom: null, paused: false };
+  const state = {
+    ...defaults,
+    hide: new Set(),
+    filters: new Map(),
+    without: new Set(),
+    find: "",
+    over: !anyFeasible,
+    pin: null,
+    reference: "",
+    axes: null,
+    zoom: null,
+    paused: false,
+  };
   mv.state = state;
 
   function read() {
     let asked;
-    try { asked = new URLSearchParams(location.hash.slice(1)); } catch { return; }
+    try {
+      asked = new URLSearchParams(location.hash.slice(1));
+    } catch {
+      return;
+    }
     for (const key of ["x", "y"]) if (mv.columns.has(asked.get(key))) state[key] = asked.get(key);
     const colour = asked.get("colour");
     if (colour === "blocks" || mv.columns.has(colour)) state.colour = colour;
     if (["network", "costs", "differs", "sources", "take"].includes(asked.get("tab"))) state.tab = asked.get("tab");
-    if (mv.columns.has(asked.get("sort")) || ["name", "role", "blocks", "origin"].includes(asked.get("sort"))) state.sort = asked.get("sort");
+    if (mv.columns.has(asked.get("sort")) || ["name", "role", "blocks", "origin"].includes(asked.get("sort")))
+      state.sort = asked.get("sort");
     if (["0", "1"].includes(asked.get("down"))) state.down = asked.get("down");
     if (["trials", "seconds"].includes(asked.get("history"))) state.history = asked.get("history");
     if (asked.has("over")) state.over = asked.get("over") === "1";
@@ -36,7 +53,8 @@
     if (zoom.length === 4 && zoom.every(Number.isFinite) && zoom[0] < zoom[1] && zoom[2] < zoom[3]) state.zoom = zoom;
     for (const text of asked.getAll("f")) {
       const [key, low, high] = text.split("~");
-      if (mv.columns.has(key) && Number.isFinite(Number(low)) && Number.isFinite(Number(high))) state.filters.set(key, [Number(low), Number(high)]);
+      if (mv.columns.has(key) && Number.isFinite(Number(low)) && Number.isFinite(Number(high)))
+        state.filters.set(key, [Number(low), Number(high)]);
     }
   }
 
@@ -53,7 +71,8 @@
     for (const name of state.without) said.append("without", name);
     if (state.axes) said.set("axes", state.axes.join(","));
     if (state.zoom) said.set("zoom", state.zoom.map((v) => Number(v.toPrecision(6))).join(","));
-    for (const [key, [low, high]] of state.filters) said.append("f", `${key}~${Number(low.toPrecision(8))}~${Number(high.toPrecision(8))}`);
+    for (const [key, [low, high]] of state.filters)
+      said.append("f", `${key}~${Number(low.toPrecision(8))}~${Number(high.toPrecision(8))}`);
     history.replaceState(null, "", `#${said}`);
   }
 
@@ -68,7 +87,10 @@
     clearTimeout(saving);
     saving = setTimeout(write, 120);
   };
-  mv.save = () => { clearTimeout(saving); write(); };
+  mv.save = () => {
+    clearTimeout(saving);
+    write();
+  };
 
   // What the filters keep. A network that lacks a number fails its filter; of the field only what is known counts.
   mv.kept = new Uint8Array(mv.count);
@@ -79,7 +101,8 @@
     const withoutOrigin = new Set([...state.without].filter((w) => w.startsWith("origin:")).map((w) => w.slice(7)));
     let found = 0;
     for (let i = 0; i < mv.count; i++) {
-      const trial = mv.isTrial(i), role = mv.roles[i];
+      const trial = mv.isTrial(i),
+        role = mv.roles[i];
       let keep = role !== "failed" && (!trial || mv.feasible(i) || state.over);
       for (const [values, [low, high]] of filters) {
         if (!keep) break;
@@ -104,7 +127,8 @@
     mv.changed("filter");
   };
   mv.setFilter = (key, range) => {
-    const column = mv.columns.get(key), [low, high] = mv.extent(column);
+    const column = mv.columns.get(key),
+      [low, high] = mv.extent(column);
     if (range === null || (range[0] <= low && range[1] >= high)) state.filters.delete(key);
     else state.filters.set(key, range);
     mv.changed("filter");
@@ -113,7 +137,8 @@
   // Smallest and largest value among the trials.
   mv.extent = (column) => {
     if (!extents.has(column.key)) {
-      let low = Infinity, high = -Infinity;
+      let low = Infinity,
+        high = -Infinity;
       for (const i of mv.trials) {
         const v = column.values[i];
         if (v < low) low = v;
@@ -127,16 +152,35 @@
   // The network that is looked at: what is pointed at, else what is pinned, else the winner or who stands for it.
   let pointed = null;
   const first = mv.rowOf.get(mv.raw.first) ?? (mv.count ? 0 : null);
-  mv.focus = () => (state.pin !== null ? state.pin : pointed ?? first);
+  mv.focus = () => (state.pin !== null ? state.pin : (pointed ?? first));
   mv.pointed = () => pointed;
-  mv.point = (i) => { if (i !== pointed) { pointed = i; mv.changed("focus"); } };
-  mv.pin = (i) => { state.pin = i; if (i !== null) pointed = i; mv.changed("focus"); };
+  mv.point = (i) => {
+    if (i !== pointed) {
+      pointed = i;
+      mv.changed("focus");
+    }
+  };
+  mv.pin = (i) => {
+    state.pin = i;
+    if (i !== null) pointed = i;
+    mv.changed("focus");
+  };
   mv.toggle = (i) => mv.pin(state.pin === i ? null : i);
 
   read();
   select();
   addEventListener("hashchange", () => {
-    Object.assign(state, defaults, { hide: new Set(), filters: new Map(), without: new Set(), find: "", over: !anyFeasible, pin: null, reference: "", axes: null, zoom: null });
+    Object.assign(state, defaults, {
+      hide: new Set(),
+      filters: new Map(),
+      without: new Set(),
+      find: "",
+      over: !anyFeasible,
+      pin: null,
+      reference: "",
+      axes: null,
+      zoom: null,
+    });
     read();
     mv.changed("axes", "filter", "focus", "key", "sort", "tab");
   });

@@ -59,7 +59,7 @@ def log_ticks_between(low: float, high: float) -> tuple[list[float], list[str]]:
     return plain_ticks(low, high) if high / low < NARROW else log_ticks(low, high)
 
 
-def plain_ticks(low: float, high: float, wanted: int = 6) -> tuple[list[float], list[str]]:
+def plain_ticks(low: float, high: float, wanted: int = 8) -> tuple[list[float], list[str]]:
     """Ticks at even steps of 1, 2 or 5: what reads best on a short piece of a logarithmic axis."""
     rough = (high - low) / wanted
     base = 10.0 ** floor(log10(rough))
@@ -70,5 +70,5 @@ def plain_ticks(low: float, high: float, wanted: int = 6) -> tuple[list[float], 
 
 def layout(x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A figure without a legend: the page has its own key."""
-    margin = {"l": 60, "r": 24, "t": 14, "b": 54}
+    margin = {"l": 60, "r": 24, "t": 30, "b": 54}
     return {**plain_layout(), "xaxis": x, "yaxis": y, "showlegend": False, "hovermode": "closest", "margin": margin, **more}

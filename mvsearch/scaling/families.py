@@ -195,7 +195,8 @@ def spread(sizes: Sequence[float], number: int, keep: int | None = None) -> list
     number = min(number, len(order))
     chosen: list[int] = []
     for i, wanted in enumerate(np.linspace(logs[0], logs[-1], number)):
-        nearest = int(np.abs(logs - wanted).argmin())
+        # Sizes can differ by less than their logarithms tell: the largest is chosen by its place.
+        nearest = len(order) - 1 if 0 < i == number - 1 else int(np.abs(logs - wanted).argmin())
         chosen.append(min(max(nearest, chosen[-1] + 1 if chosen else 0), len(order) - number + i))
     places = [order[i] for i in chosen]
     if keep is not None and keep not in places:

@@ -100,3 +100,7 @@ def test_spread_is_distinct_rising_and_keeps_what_it_must(sizes, number, data):
     if keep is None and number > 1:
         assert min(sizes) == sizes[places[0]]
         assert max(sizes) == sizes[places[-1]]
+
+
+def test_spread_keeps_the_largest_where_logarithms_cannot_tell():
+    assert spread([1.0, 1e6, 999999.9999999999], 2) == [0, 1]

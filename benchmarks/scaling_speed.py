@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import time
 
-from mvsearch.scaling.explore import Question, evaluated, explore
+from mvsearch.scaling.explore import Question, explore
 from mvsearch.scaling.ranges import parse_range
 from mvsearch.scaling.view import RULES
+from mvsearch.search.estimate import estimate
 from mvsearch.spec.published import DEFAULT_RESOLUTION, network
 from mvsearch.targets.prepare import ready_target
 
@@ -37,7 +38,7 @@ def main() -> None:
     cpu = time.process_time()
     for family in view.families:
         for m in family.members:
-            evaluated(m.evaluation.spec, m.evaluation.resolution, target)
+            estimate(m.evaluation.spec, m.evaluation.resolution, target)
     print(f"{time.process_time() - cpu:.2f} s to estimate these members again")
 
 

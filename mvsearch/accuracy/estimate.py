@@ -10,10 +10,11 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from mvsearch.accuracy.estimator import Estimator, load_estimator
-from mvsearch.accuracy.evidence import FAR, KNOBS, RESOLUTION_EVIDENCE, RESOLUTION_GAIN, TRUST_REGION, Bound
+from mvsearch.accuracy.evidence import FAR, RESOLUTION_EVIDENCE, TRUST_REGION, Bound
 from mvsearch.accuracy.features import Shape, Size, part_sizes, shape, total_size
 from mvsearch.accuracy.knobs import Contribution, Term, nearest, v3_share
 from mvsearch.accuracy.references import Reference, late_ratio
+from mvsearch.accuracy.resolution import resolution_effect
 from mvsearch.costs import Resolution, image_size
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.published import DEFAULT_RESOLUTION
@@ -41,7 +42,7 @@ class Top1Explanation:
         block_offset: of its block kinds, in points, at this size.
         laboratory_offset: of a user's own recipe, in points, at this size; 0 for the estimator that ships.
         patch_offset: of its patch sizes, zero or negative.
-        resolution_offset: of an image size other than 256.
+        resolution_offset: of an image size other than 256, in proportion to the error at 256.
         base_sigma: standard deviation of the published networks' own errors.
         knobs: what each departure from the nearest published network costs, patch and resolution included.
         bounds: what leaving the trust region costs, by quantity.
@@ -106,8 +107,8 @@ def estimate_top1(
 ) -> Measurement:
     """Top-1 on ImageNet-1k that the network would reach with the published recipes, with its 90 % interval.
 
-    Size is counted at 256 pixels, where the published networks were trained; another resolution shifts
-    the result by `evidence.RESOLUTION_GAIN` and is flagged outside `evidence.RESOLUTION_EVIDENCE`.
+    Size is counted at 256 pixels, where the published networks were trained; another resolution changes the
+    error as it did other published networks' (`resolution.py`), and is flagged outside `evidence.RESOLUTION_EVIDENCE`.
     The number of classes does not matter. A search has to rank by a lower quantile, not by the value.
 
     Args:
@@ -123,6 +124,8 @@ def estimate_top1(
     half = _Z * sqrt(a.variance)
     near = "no published network of this layout" if a.reference is None else f"nearest {a.reference.name}"
     own = f" and {estimator.num_own} of your own" if estimator.num_own else ""
+    pairs = len(resolution_effect().pairs)
+    sides = "" if _side(resolution) == DEFAULT_RESOLUTION else f"; resolution by {pairs} published pairs"
     return Measurement(
         metric="top1",
         value=a.value,
@@ -131,7 +134,7 @@ def estimate_top1(
         low=a.value - half,
         high=a.value + half,
         level=LEVEL,
-        basis=f"{estimator.num_anchors} published networks{own}, {near}",
+        basis=f"{estimator.num_anchors} published networks{own}, {near}{sides}",
         protocol=PROTOCOL,
         n=estimator.num_anchors + estimator.num_own,
         flags=a.flags,
@@ -174,7 +177,7 @@ def _assess(spec: ArchSpec, resolution: Resolution, estimator: Estimator) -> _As
     size = total_size(sizes)
     score = estimator.score(*size)
     own = shape(spec)
-    terms = [_resolution(resolution)]
+    terms: list[Term] = []
     bounds = [t for b in TRUST_REGION if (t := _outside(b, size)) is not None]
     log_shift, offset, reference, log_factor, variance = 0.0, 0.0, None, 0.0, estimator.sigma**2
     if own is None:
@@ -188,11 +191,13 @@ def _assess(spec: ArchSpec, resolution: Resolution, estimator: Estimator) -> _As
             late_ratio(sizes),
             cache(lambda head: max(0.0, score - estimator.score(*total_size(part_sizes(replace(spec, head=head)))))),
         )
-        terms += departures
+        terms = departures
     laboratory = estimator.laboratory and estimator.score(*size, log_shift + estimator.laboratory) - score - offset
-    departed = sum([t[3] * t[3] for t in terms]) + sum([t[3] * t[3] for t in bounds])
     value = score + offset + laboratory + sum([t[2] for t in terms]) + sum([t[2] for t in bounds])
-    flags = _flags(own, reference, terms, bounds, size, resolution)
+    flags = _flags(own, reference, terms, bounds, size, _side(resolution))
+    terms = [_resolution(value, _side(resolution)), *terms]
+    value += terms[0][2]
+    departed = sum([t[3] * t[3] for t in terms]) + sum([t[3] * t[3] for t in bounds])
     return _Assessment(value, variance + departed, score, offset, laboratory, terms, bounds, reference, log_factor, size, flags)
 
 
@@ -208,11 +213,12 @@ def block_offset(own: Shape, offsets: Mapping[str, float]) -> float:
     return total / len(own.stages)
 
 
-def _resolution(resolution: Resolution) -> Term:
-    knob = KNOBS["resolution"]
-    x = log2(prod(image_size(resolution))) / 2 - log2(DEFAULT_RESOLUTION)
-    gain = RESOLUTION_GAIN * min(x, log2(RESOLUTION_EVIDENCE[1] / DEFAULT_RESOLUTION))
-    return knob.name, abs(x), gain, knob.kappa * abs(x)
+def _side(resolution: Resolution) -> float:
+    return sqrt(prod(image_size(resolution)))
+
+
+def _resolution(top1: float, side: float) -> Term:
+    return "resolution", abs(log2(side / DEFAULT_RESOLUTION)), *resolution_effect().shift(top1, side)
 
 
 def _quantity(bound: Bound, size: Size) -> float:
@@ -238,7 +244,7 @@ def _flags(
     terms: list[Term],
     bounds: list[Term],
     size: Size,
-    resolution: Resolution,
+    side: float,
 ) -> tuple[str, ...]:
     causes = [_bound_cause(b, size) for b in TRUST_REGION if bounds and b.quantity in [t[0] for t in bounds]]
     if reference is None:
@@ -247,7 +253,6 @@ def _flags(
         worst = sorted(terms, key=lambda t: t[3], reverse=True)[:2]
         causes.append(f"far from {reference.name} in {' and '.join(t[0] for t in worst)}")
     low, high = RESOLUTION_EVIDENCE
-    side = sqrt(prod(image_size(resolution)))
     if not low <= side <= high:
         causes.append(f"resolution {side:.0f} outside {low} to {high}")
     flags = [EXTRAPOLATING] if causes else []

@@ -130,11 +130,6 @@ _ROWS = (
         "uniform scaling is what the held-out MobileViTs validate",
         "MobileViTv2 (2206.02680), width multipliers 0.5 to 2",
     ),
-    Knob(
-        "resolution", 0.5, 0.0, "doublings of the side away from 256; the shift itself is `RESOLUTION_GAIN`",
-        "256 to 384 with fine-tuning: +1.96, +1.42, +1.59, +1.29 (v2 0.5 to 1.25)",
-        "CVNets model zoo, MobileViTv2 at 384",
-    ),
 )  # fmt: skip
 KNOBS = MappingProxyType({k.name: k for k in _ROWS})
 """By name."""
@@ -172,11 +167,11 @@ SWITCH_SHARES = MappingProxyType({"v1": (0.0, 0.75, 0.0, 0.25), "v2": (0.0, 0.0,
 v1: the deltas of MobileViTv3's Table 6 less what size explains. v2 has C and D only, and no ablation.
 """
 
-RESOLUTION_GAIN = 2.3
-"""Points per doubling of the image's side (ablations: +1.8 to +2.8 for four times the MACs; 384: +1.3 to +2.0)."""
-
 RESOLUTION_EVIDENCE = (192, 384)
-"""Image sides with published labels; no gain is credited above."""
+"""Image sides outside which an estimate is flagged: MobileViTs were published at 256 and 384, and 192 lies no farther below.
+
+What a side does to the estimate is fitted on published networks, and is no judgement (`resolution.py`).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,4 +212,7 @@ TRUST_REGION = (
 )  # fmt: skip
 
 FAR = 1.0
-"""Standard deviation from departures, in points, from which an estimate is called extrapolating."""
+"""Standard deviation from a network's departures, in points, from which an estimate is called extrapolating.
+
+A resolution is flagged by `RESOLUTION_EVIDENCE` alone.
+"""

@@ -32,9 +32,9 @@ class Contribution:
     """What one knob's departure costs.
 
     Attributes:
-        knob: its name, a key of `evidence.KNOBS`.
+        knob: its name, a key of `evidence.KNOBS`, or `resolution`; of a bound, its quantity.
         distance: doublings (or steps) away from the evidence, zero or positive.
-        bias: shift of the estimate in points, zero or negative.
+        bias: shift of the estimate in points; zero or negative but for a resolution above 256.
         sigma: standard deviation that it adds, in points.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mvsearch.accuracy.estimator import Estimator
 from mvsearch.errors import InputError
@@ -27,7 +27,6 @@ from mvsearch.scaling.iso import iso_curves
 from mvsearch.scaling.laws import family_laws, published_laws, resolution_laws
 from mvsearch.scaling.published import published_members
 from mvsearch.scaling.ranges import OPTIONS, SizeRange
-from mvsearch.scaling.resolution_effect import top1_at
 from mvsearch.scaling.rules import DEPTH_HOW, RESOLUTION_HOW, WIDTH_HOW, side_step, v2_multiplier
 from mvsearch.scaling.solve import solve_width
 from mvsearch.scaling.view import CompoundFit, CostMetric, Family, Member, Rule, ScalingView
@@ -87,7 +86,7 @@ def explore(
     say = progress or (lambda text: None)
     q = question
     target.predict(q.spec, q.side)  # A target without a predictor says so itself, better than a failed evaluation.
-    base = evaluated(q.spec, q.side, target, estimator)
+    base = estimate(q.spec, q.side, target, estimator)
     if base.failure is not None:
         raise InputError(f"`{q.name}` cannot be evaluated at {q.side} pixels: {base.failure.message}", "scale another network")
     maker = _Maker(q, target, estimator)
@@ -138,14 +137,6 @@ def explore(
     )
 
 
-def evaluated(spec: ArchSpec, side: int, target: Target, estimator: Estimator | None = None) -> Evaluation:
-    """Counted costs, predicted latency, and top-1 with the published effect of resolution."""
-    found = estimate(spec, side, target, estimator)
-    if found.failure is not None or side == DEFAULT_RESOLUTION:
-        return found
-    return replace(found, measurements={**found.measurements, "top1": top1_at(spec, side, estimator)})
-
-
 class _Maker:
     """Points -> members, evaluated once each."""
 
@@ -157,7 +148,7 @@ class _Maker:
         """The member; None where its evaluation fails."""
         key = point.spec, point.side
         if key not in self._known:
-            self._known[key] = evaluated(point.spec, point.side, self._target, self._estimator)
+            self._known[key] = estimate(point.spec, point.side, self._target, self._estimator)
         found = self._known[key]
         if found.failure is not None:
             return None

@@ -10,8 +10,8 @@ from statistics import NormalDist
 import numpy as np
 
 from mvsearch.accuracy.calibration import TIE_THRESHOLD
+from mvsearch.accuracy.resolution import resolution_effect
 from mvsearch.scaling.power_law import LEVEL, Array
-from mvsearch.scaling.resolution_effect import resolution_effect
 from mvsearch.scaling.view import Knee, Marginal, Member, Uncertain
 from mvsearch.search.law import Figures, Law, law_of
 

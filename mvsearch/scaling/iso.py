@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from mvsearch.accuracy import estimate_top1
 from mvsearch.accuracy.estimator import Estimator
-from mvsearch.scaling.resolution_effect import top1_at
 from mvsearch.scaling.rules import depth_factors, sides
 from mvsearch.scaling.solve import solve_width
 from mvsearch.scaling.view import CostMetric, IsoCurve
@@ -51,7 +51,7 @@ def iso_curves(
                 for depth, s in places:
                     solved = solve_width(spec, s, depth, metric, level, target)
                     if solved and abs(solved[1] / level - 1) <= NEAR:
-                        top1 = top1_at(solved[0].spec, s, estimator).value
+                        top1 = estimate_top1(solved[0].spec, s, estimator).value
                         points.append((solved[0].width, depth if axis == "depth" else s / side, top1))
                 if len(points) > 1:
                     curves.append(IsoCurve(metric, level, "width", axis, tuple(sorted(points))))

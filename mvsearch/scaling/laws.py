@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from mvsearch.accuracy.resolution import EVIDENCE, resolution_effect
 from mvsearch.scaling.power_law import (
     FEWEST_FOR_OFFSET,
     LEVEL,
@@ -18,7 +19,6 @@ from mvsearch.scaling.power_law import (
     quantile,
 )
 from mvsearch.scaling.prior import PRIOR_INPUTS, load_prior, load_series
-from mvsearch.scaling.resolution_effect import EVIDENCE, resolution_effect
 from mvsearch.scaling.view import (
     CurvePoint,
     Family,
@@ -119,7 +119,7 @@ def resolution_laws(base: Evaluation) -> Iterator[Law]:
         points = [LawPoint(p.network, side * p.side_to / p.side_from, error * p.error_to / p.error_from) for p in pairs]
         families = len({p.family for p in pairs})
         low, high = found.interval(which)
-        sd_mean = math.sqrt(found.covariance[which, which])
+        sd_mean = math.sqrt(found.covariance[which][which])
         z = quantile(LEVEL, found.families - 2)
         curve = []
         for x in np.geomspace(side * ends[0], side * ends[1], CURVE).tolist():

@@ -105,11 +105,10 @@ def test_resolution() -> None:
     spec = network("mobilevitv2_1.0")
     at = {r: explain_top1(spec, r) for r in (128, 192, 256, 320, 384, 512)}
     assert at[256].resolution_offset == 0
-    assert at[128].value < at[192].value < at[256].value < at[320].value < at[384].value == at[512].value
-    assert 1.2 < at[384].value - at[256].value < 1.9  # published with fine-tuning: +1.59
+    assert at[128].value < at[192].value < at[256].value < at[320].value < at[384].value < at[512].value
     assert at[512].sigma > at[384].sigma > at[256].sigma
     assert at[384].flags == at[192].flags == ()
-    assert at[512].flags[:2] == ("extrapolating", "extrapolating: resolution 512 outside 192 to 384")
+    assert at[512].flags == ("extrapolating", "extrapolating: resolution 512 outside 192 to 384")
     assert estimate_top1(spec, (256, 256)) == estimate_top1(spec, 256)
     with pytest.raises(InputError, match="resolution"):
         estimate_top1(spec, 16)

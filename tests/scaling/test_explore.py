@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import pytest
 
+from mvsearch.accuracy import estimate_top1
 from mvsearch.costs import count
 from mvsearch.errors import InputError, TargetError
-from mvsearch.scaling.explore import Question, evaluated, explore
+from mvsearch.scaling.explore import Question, explore
 from mvsearch.scaling.gains import WINDOW, with_gains
 from mvsearch.scaling.ranges import parse_range
-from mvsearch.scaling.resolution_effect import resolution_effect, top1_at
 from mvsearch.scaling.view import RULES
 from mvsearch.spec.budget import parse_budgets
 from mvsearch.spec.published import network, with_patches
@@ -141,24 +141,12 @@ def test_laws_say_what_they_are_of(view):
     assert "25 published series" in v1.prior
 
 
-def test_resolution_costs_more_below_than_it_brings_above():
-    effect = resolution_effect()
-    assert effect.below < 2 * effect.above < 0
-    spec = network("mobilevitv2_1.0")
-    small, own, large = (top1_at(spec, side) for side in (128, 256, 384))
-    assert own.value - small.value > 2 * (large.value - own.value) > 0
-    # Published at 384: 79.68 against 78.09 at 256.
-    assert large.value - own.value == pytest.approx(79.68 - 78.09, abs=0.6)
-    assert small.high - small.low > large.high - large.low > own.high - own.low
-    assert small.flags == ("extrapolating", "extrapolating: resolution 128 outside 192 to 384")
-    assert top1_at(spec, 1024).value == top1_at(spec, 512).value, "no gain is credited above the evidence"
-
-
-def test_members_at_256_are_as_describe_says():
-    from mvsearch.search.estimate import estimate
-
-    spec = network("mobilevit_xs")
-    assert evaluated(spec, 256, PHONE).measurements == estimate(spec, 256, PHONE).measurements
+def test_top1_is_as_everywhere_else_at_any_side():
+    found = asked("mobilevit_xs", "macs", "300M..3G", side=192, rules=("width", "resolution"), members=4)
+    members = [m.evaluation for f in found.families for m in f.members]
+    assert len({e.resolution for e in members}) > 3
+    for e in (found.base, *members):
+        assert e.measurements["top1"] == estimate_top1(e.spec, e.resolution)
 
 
 def test_patches_that_tile_nothing_leave_other_rules():

@@ -20,8 +20,10 @@ from mvsearch.accuracy.estimate import block_offset, estimate_top1, explain_top1
 from mvsearch.accuracy.estimator import CalibrationBin, Estimator, load_estimator
 from mvsearch.accuracy.features import part_sizes, shape, total_size
 from mvsearch.accuracy.fit import OFFSET_MAX_PARAMS, PRIOR_ANCHORS, Pair, calibrate, features, log_error
+from mvsearch.accuracy.resolution import resolution_effect
 from mvsearch.accuracy.validation.networks import BANDS, judged_networks
 from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.published import DEFAULT_RESOLUTION
 
 BLOCKS = ("v1", "v2", "v3")
 PRIOR_LABORATORY = 0.1
@@ -88,8 +90,9 @@ def _published_points() -> tuple[_Point, ...]:
 def _own_point(own: OwnNetwork) -> _Point:
     bare = replace(load_estimator(), block_offsets=dict.fromkeys(BLOCKS, 0.0))
     e = explain_top1(own.spec, own.resolution, bare)
-    shift = e.value - e.score
-    residual = log(max(LEAST_ERROR, 100 - own.top1 + shift)) - log(100 - e.score)
+    shift = e.value - e.resolution_offset - e.score
+    error = (100 - own.top1) * exp(resolution_effect().change(own.resolution, DEFAULT_RESOLUTION))
+    residual = log(max(LEAST_ERROR, error + shift)) - log(100 - e.score)
     known = shape(own.spec)
     shares = [0.0 if known is None else block_offset(known, {b: float(b == mine) for b in BLOCKS}) for mine in BLOCKS]
     return _Point(own.arch_id, "", (shares[0], shares[1], shares[2], 1.0), residual, (e.base_sigma / e.sigma) ** 2)

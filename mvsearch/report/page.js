@@ -12,7 +12,8 @@
   function painted(value, style) {
     if (typeof value === "string") return value.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim());
     if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map((v) => painted(v, style));
-    if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, painted(v, style)]));
+    if (value && typeof value === "object")
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, painted(v, style)]));
     return value;
   }
   function trainings() {
@@ -22,14 +23,27 @@
     }
   }
 
-  const everything = () => { drawHero(); mv.changed("size", "theme", "axes", "filter", "focus", "key", "sort", "tab", "history", "parallel", "colour"); };
+  const everything = () => {
+    drawHero();
+    mv.changed("size", "theme", "axes", "filter", "focus", "key", "sort", "tab", "history", "parallel", "colour");
+  };
   everything();
   trainings();
-  mv.dark.addEventListener("change", () => { mv.changed("theme", "colour"); trainings(); });
+  mv.dark.addEventListener("change", () => {
+    mv.changed("theme", "colour");
+    trainings();
+  });
   let width = innerWidth;
-  const resized = mv.frame(() => { if (innerWidth !== width) { width = innerWidth; drawHero(); mv.changed("size", "parallel"); } });
+  const resized = mv.frame(() => {
+    if (innerWidth !== width) {
+      width = innerWidth;
+      drawHero();
+      mv.changed("size", "parallel");
+    }
+  });
   addEventListener("resize", resized);
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && mv.state.pin !== null && !["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName)) mv.pin(null);
+    if (event.key === "Escape" && mv.state.pin !== null && !["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName))
+      mv.pin(null);
   });
 })();

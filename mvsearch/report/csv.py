@@ -118,14 +118,14 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def trial_rows(view: RunView) -> Iterator[dict[str, Any]]:
     """One row per trial, in order."""
-    roles = _roles(view)
+    roles = view.roles
     for trial in view.trials:
         yield {**evaluation_row(trial.evaluation, view.settings), **_trial_cells(trial, roles)}
 
 
 def front_rows(view: RunView) -> Iterator[dict[str, Any]]:
     """One row per member of the front, fastest first, at the highest rung that it reached."""
-    roles = _roles(view)
+    roles = view.roles
     trials = {t.number: t for t in view.trials}
     for member in view.front:
         row = evaluation_row(member.evaluation, view.settings)
@@ -138,12 +138,6 @@ def front_rows(view: RunView) -> Iterator[dict[str, Any]]:
             "probability_on_front": _number(member.probability_on_front),
         }
         yield row
-
-
-def _roles(view: RunView) -> dict[str, str]:
-    roles = {e.arch_id: "struck" for e in view.struck}
-    roles |= {m.evaluation.arch_id: "tied" if m.tied else "front" for m in view.front}
-    return roles | ({view.winner: "winner"} if view.winner else {})
 
 
 def _trial_cells(trial: Trial, roles: Mapping[str, str]) -> dict[str, Any]:

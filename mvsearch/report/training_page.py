@@ -38,7 +38,7 @@ def training_section(marriage: Marriage, records: Sequence[TrainingRecord], name
     lines = "".join(f"<p>{escape(line)}</p>" for line in (*validation_lines(marriage), *residual_lines(marriage)))
     height = HEAD + ROW * len(shown)
     scatter = "".join(
-        f'<div id="training-rung-{s.rung}" class="plot" role="img" aria-label="Loss and top-1 at rung {s.rung}"></div>'
+        f'<div id="training-rung-{s.rung}" class="plot" role="figure" aria-label="Loss and top-1 at rung {s.rung}"></div>'
         for s in marriage.scales
         if s.candidates + s.anchors
     )
@@ -47,12 +47,12 @@ def training_section(marriage: Marriage, records: Sequence[TrainingRecord], name
         curves = """<h3>Learning curves</h3>
 <p class="small">One line per training, each with its own whole schedule: ends compare with ends of the same rung, nothing
 else does. A cross is where a training failed.</p>
-<div id="training-curves" class="plot" role="img" aria-label="Validation loss over steps"></div>"""
+<div id="training-curves" class="plot" role="figure" aria-label="Validation loss over steps"></div>"""
     return f"""{head}
 {lines}
 <p class="small">{escape(count_text(records))}</p>
 <h3>{"Before and after" if marriage.used else "Estimates, and what training would make of them"}</h3>
-<div id="training-change" class="plot" style="height:{height}px" role="img" aria-label="Top-1 before and after"></div>
+<div id="training-change" class="plot" style="height:{height}px" role="figure" aria-label="Top-1 before and after"></div>
 {_networks(shown, marriage, names)}
 <h3>Training against estimate, rung by rung</h3>
 <p class="small">Every rung has a scale of its own from loss to top-1, set by published top-1 of published networks and by

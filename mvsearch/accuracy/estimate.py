@@ -108,7 +108,7 @@ def estimate_top1(
     """Top-1 on ImageNet-1k that the network would reach with the published recipes, with its 90 % interval.
 
     Size is counted at 256 pixels, where the published networks were trained; another resolution changes the
-    error as it did other published networks' (`resolution.py`), and is flagged outside `evidence.RESOLUTION_EVIDENCE`.
+    error as it did other published networks' (`accuracy.resolution`), and is flagged outside `evidence.RESOLUTION_EVIDENCE`.
     The number of classes does not matter. A search has to rank by a lower quantile, not by the value.
 
     Args:

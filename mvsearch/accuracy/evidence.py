@@ -170,7 +170,7 @@ v1: the deltas of MobileViTv3's Table 6 less what size explains. v2 has C and D 
 RESOLUTION_EVIDENCE = (192, 384)
 """Image sides outside which an estimate is flagged: MobileViTs were published at 256 and 384, and 192 lies no farther below.
 
-What a side does to the estimate is fitted on published networks, and is no judgement (`resolution.py`).
+What a side does to the estimate is fitted on published networks, and is no judgement (`accuracy.resolution`).
 """
 
 

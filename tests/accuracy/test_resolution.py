@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvsearch.accuracy import estimate_top1, explain_top1
-from mvsearch.accuracy.resolution import EVIDENCE, LARGEST_ERROR, main, resolution_effect
+from mvsearch.accuracy.resolution import EVIDENCE, LARGEST_ERROR, resolution_effect
+from mvsearch.accuracy.resolution.__main__ import held_out, main
 from mvsearch.accuracy.validation.own import OwnFit, OwnNetwork
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.published import network, published_networks, with_patches
@@ -56,8 +57,17 @@ def test_it_costs_more_below_than_it_brings_above() -> None:
 def test_its_command_prints_every_pair(capsys: pytest.CaptureFixture[str]) -> None:
     main()
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 + len(EFFECT.pairs)
+    assert len(lines) == 3 + 23 + 14 + 1
     assert lines[1].startswith("below a network's own side: error ~ side^-0.367")
+    assert lines[-1].startswith("13 of 14 gains lie within 90 % intervals")
+
+
+def test_a_familys_gains_are_told_by_the_others() -> None:
+    told = list(held_out())
+    assert {h.pair.family for h in told} == {"MobileViTv2", "Next-ViT", "CeiT", "EfficientNet", "MobileNetV4"}
+    assert sum(h.is_inside for h in told) >= 0.9 * len(told)
+    assert sum(h.is_inside for h in told if h.pair.family == "MobileViTv2") == 7
+    assert all(0 < h.low < h.gain < h.high < 2.5 * h.gain for h in told)
 
 
 @given(SIDES, SIDES, SIDES)

@@ -1,7 +1,7 @@
-"""How error falls with the side of the image, by networks that were published at two sizes.
+"""How error falls with the side of the image; `python -m mvsearch.accuracy.resolution` prints the fit.
 
-`python -m mvsearch.accuracy.resolution` prints the fit. Error (100 - top-1) goes with a power of the side, one below
-the side that a network was designed at (256 pixels here) and another above: small images cost more than large ones bring.
+Error (100 - top-1) goes with a power of the side, one below the side that a network was designed at (256 pixels here) and
+another above: small images cost more than large ones bring.
 """
 
 from __future__ import annotations
@@ -117,8 +117,16 @@ def _load() -> tuple[Pair, ...]:
 
 @lru_cache(maxsize=1)
 def resolution_effect() -> ResolutionEffect:
-    """The effect by all published pairs; every family counts once, however many of its sizes were published."""
-    pairs = _load()
+    """The effect by all published pairs."""
+    return fit_effect(_load())
+
+
+def fit_effect(pairs: Sequence[Pair]) -> ResolutionEffect:
+    """The effect by these pairs; every family counts once, however many of its sizes were published.
+
+    Args:
+        pairs: of at least two families each on smaller and on larger images than their own.
+    """
     names = sorted({p.family for p in pairs})
     k = len(names)
     best = _powers(pairs)
@@ -139,7 +147,7 @@ def resolution_effect() -> ResolutionEffect:
         covariance=((v_below, both), (both, v_above)),
         sd_between=sqrt(squares / reach * k / (k - 2)),
         families=k,
-        pairs=pairs,
+        pairs=tuple(pairs),
         r2=1 - left / fsum(p.fall**2 for p in pairs),
         residual_sd=sqrt(left / (len(pairs) - 2)),
     )
@@ -157,22 +165,3 @@ def _powers(pairs: Sequence[Pair]) -> tuple[float, float]:
         fsum(w * spans[i] * fall for w, spans, fall in rows) / fsum(w * spans[i] ** 2 for w, spans, _ in rows) for i in (0, 1)
     )
     return below, above
-
-
-def main() -> None:
-    """Print the fit."""
-    found = resolution_effect()
-    print(f"{len(found.pairs)} pairs of {found.families} families; R2 {found.r2:.2f}; between families {found.sd_between:.3f}")
-    for which, where in enumerate(("below", "above")):
-        low, high = found.interval(which)
-        value = (found.below, found.above)[which]
-        print(f"{where} a network's own side: error ~ side^{value:.3f}, 90 % interval {low:.3f} to {high:.3f}")
-    for p in found.pairs:
-        power = (found.below, found.above)[p.side_to > p.side_from]
-        expected = p.error_from * (p.side_to / p.side_from) ** power
-        sides = f"{p.side_from} to {p.side_to} px"
-        print(f"{p.network:26} {sides}  error {p.error_from:.2f} to {p.error_to:.2f} %, by the fit {expected:.2f}")
-
-
-if __name__ == "__main__":
-    main()

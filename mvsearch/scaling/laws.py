@@ -132,7 +132,7 @@ def resolution_laws(base: Evaluation) -> Iterator[Law]:
             kind="published", rule=None, form="power", why_form="two sizes of image each: no offset can be told",
             exponent=Uncertain(power, low, high, LEVEL), coefficient=error, offset=0.0, x_scale=side, n=len(pairs),
             r2=found.r2, residual_sd=found.residual_sd, prior="", level=LEVEL, points=tuple(points), curve=tuple(curve),
-            caution="Of networks of 224 pixels, and MobileViTv2 at 256 and 384; the members' top-1 is by this law.",
+            caution="Of networks of 224 pixels, MobileViTv2 and a MobileNetV4 of 256; the members' top-1 is by this law.",
         )  # fmt: skip
 
 

@@ -177,11 +177,11 @@ def _compound(q: Question, target: Target, base: Evaluation, maker: _Maker) -> C
         if solved is None:
             raise Unreachable(f"no width reaches {format_value('params', end)} params")
         budget = cost("macs", solved[0].spec, q.side, target)
-        text = f"{format_value('macs', budget)} MACs, as width alone at {format_value('params', end)} params"
+        text = f"{format_value('macs', budget)} MACs (what width alone takes at {format_value('params', end)} params)"
     else:
         metric = q.within.metric
         budget = farther_end(q.within.low, q.within.high, base.measurements[metric].value)
-        text = format_value(metric, budget) + (" MACs" if metric == "macs" else "") + ", an end of the range"
+        text = format_value(metric, budget) + (" MACs" if metric == "macs" else "") + " (an end of the range)"
     problem = Problem(q.spec, q.side, "latency" if metric == "latency" else "macs", budget, text, q.confidence)
     return fit_compound(problem, target, lambda point: maker.member("compound", point))
 

@@ -8,7 +8,8 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
-from mvsearch.report.words import ON_FRONT_MEANING, flags_of, head_text, patch_text
+from mvsearch.report.number_columns import ARCH_ID, COUNTED, FLAGS, number_cells, number_text, uncertain_columns
+from mvsearch.report.words import ON_FRONT_MEANING, head_text, patch_text
 from mvsearch.spec.arch import (
     SWITCHES,
     ArchSpec,
@@ -26,18 +27,9 @@ from mvsearch.spec.run import RunSettings, RunView
 
 NUM_STAGES = 5
 """Of every published network, and of every network of a search space."""
-_COUNTED = {
-    "params": "parameters, counted",
-    "macs": "multiply-accumulates at batch size 1, counted",
-    "flops": "floating-point operations, 2 x MACs, counted",
-    "activations": "output elements of convolutions and linear layers, counted",
-    "weight_bytes": "bytes of weights at float16, batch norm folded, counted",
-    "peak_memory": "bytes of live activations at float16 in the hungriest operation, counted",
-}
-_UNCERTAIN = {"latency": ("latency_ms", "latency on the target in ms"), "top1": ("top1", "ImageNet top-1 in %")}
 
 _FIRST = (
-    ("arch_id", "content hash of the network, the same in every file and run"),
+    ARCH_ID,
     ("number", "number of the trial, from 0"),
     ("role", "winner, tied (with the winner), front, struck (off the front), candidate, over (a latency budget), failed"),
     ("feasible", "1 if every budget is kept with the run's confidence, else 0"),
@@ -52,9 +44,10 @@ _LAST = (
     ("num_classes", "outputs of the classifier"),
     ("in_channels", "channels of the image"),
     ("resolution", "side of the square image in pixels"),
-    ("origin", "where the proposal came from: published, random, mutation, crossover, ..."),
+    ("origin", "where the proposal came from: published, scaled, bred, random, ..."),
+    ("ended_s", "seconds that the run had worked when the trial ended; empty where nobody took the time"),
     ("rung", "how far the candidate got: estimated, built, converted, measured, trained"),
-    ("flags", "claims attached to the numbers, `metric: flag`, separated by `; `"),
+    FLAGS,
     ("failure", "why the candidate failed, `kind: message`"),
 )
 _KNOBS = (
@@ -71,21 +64,12 @@ _KNOBS = (
 )
 
 
-def _uncertain_columns() -> Iterator[tuple[str, str]]:
-    for column, what in _UNCERTAIN.values():
-        yield column, f"{what}; its kind is in {column}_kind"
-        yield f"{column}_low", f"lower end of its interval at {column}_level"
-        yield f"{column}_high", "upper end of its interval"
-        yield f"{column}_level", "coverage that the interval is meant to have"
-        yield f"{column}_kind", "predicted, estimated, measured or published"
-
-
 def columns(num_stages: int = NUM_STAGES) -> tuple[tuple[str, str], ...]:
     """(column, meaning) in order, for networks of at most so many stages."""
     return (
         *_FIRST,
-        *_uncertain_columns(),
-        *_COUNTED.items(),
+        *uncertain_columns("predicted, estimated, measured or published"),
+        *COUNTED.items(),
         ("blocks", "blocks of the transformer stages in order"),
         *((f"{name}{i}", what.format(i=i)) for name, what in _KNOBS for i in range(1, num_stages + 1)),
         *_LAST,
@@ -133,9 +117,9 @@ def front_rows(view: RunView) -> Iterator[dict[str, Any]]:
         row |= _trial_cells(trial, roles) if trial else {"role": roles.get(member.evaluation.arch_id, "front"), "feasible": 1}
         row |= {
             "number": member.trial,
-            "lower_top1": _number(member.lower_top1),
-            "probability_in_budget": _number(member.probability_in_budget),
-            "probability_on_front": _number(member.probability_on_front),
+            "lower_top1": number_text(member.lower_top1),
+            "probability_in_budget": number_text(member.probability_in_budget),
+            "probability_on_front": number_text(member.probability_on_front),
         }
         yield row
 
@@ -147,30 +131,19 @@ def _trial_cells(trial: Trial, roles: Mapping[str, str]) -> dict[str, Any]:
         "role": roles.get(trial.evaluation.arch_id, plain),
         "feasible": int(trial.feasible),
         "origin": trial.origin,
+        "ended_s": number_text(trial.ended),
     }
 
 
 def evaluation_row(evaluation: Evaluation, settings: RunSettings) -> dict[str, Any]:
     """Every number and knob of one candidate."""
-    spec, numbers = evaluation.spec, evaluation.measurements
-    row: dict[str, Any] = {"arch_id": spec.arch_id, "resolution": evaluation.resolution, "rung": evaluation.rung}
-    row |= {metric: int(numbers[metric].value) for metric in _COUNTED if metric in numbers}
-    for metric, (column, _) in _UNCERTAIN.items():
-        if (m := numbers.get(metric)) is not None:
-            ends = {f"{column}_low": m.low, f"{column}_high": m.high, f"{column}_level": m.level}
-            row |= {column: _number(m.value), f"{column}_kind": m.kind} | {k: _number(v) for k, v in ends.items()}
-    if "top1" in numbers:
-        row["lower_top1"] = _number(numbers["top1"].quantile(1 - settings.confidence))
+    numbers, failure = evaluation.measurements, evaluation.failure
+    row = number_cells(evaluation, settings.confidence)
     if "latency" in numbers:
         limits = [b.limit for b in settings.budgets if not b.is_counted]
-        row["probability_in_budget"] = _number(min((numbers["latency"].probability_at_most(x) for x in limits), default=1))
-    failure = evaluation.failure
-    row |= {"flags": "; ".join(flags_of(evaluation)), "failure": f"{failure.kind}: {failure.message}" if failure else ""}
-    return row | spec_cells(spec)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.7g}"
+        row["probability_in_budget"] = number_text(min((numbers["latency"].probability_at_most(x) for x in limits), default=1))
+    row |= {"rung": evaluation.rung, "failure": f"{failure.kind}: {failure.message}" if failure else ""}
+    return row | spec_cells(evaluation.spec)
 
 
 def spec_cells(spec: ArchSpec) -> dict[str, Any]:

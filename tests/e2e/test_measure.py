@@ -107,7 +107,7 @@ def test_brought_to_the_phone_a_run_is_measured_winner_first(run, fake):
     after = front(run)
     assert {r["latency_ms_kind"] for r in after.values()} == {"measured"}
     assert {r["rung"] for r in after.values()} == {"measured"}
-    assert "measured on fakephone" in (run / "report.html").read_text()
+    assert '["measured",0.95,"fakephone","median of 3 runs' in (run / "report.html").read_text(), "what its numbers rest on"
     assert "were measured on `fakephone` after the search" in (run / "report.html").read_text()
     assert "were measured on `fakephone` after the search" in json.loads((run / "run.json").read_text())["notes"][-1]
 

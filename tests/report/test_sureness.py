@@ -57,15 +57,17 @@ def test_front_csv_has_the_probability_and_trials_csv_leaves_it_open(tmp_path):
     assert {r["probability_on_front"] for r in trials} == {""}
 
 
-def test_the_page_says_it_in_words_in_the_table_and_on_every_members_card():
+def test_the_page_says_it_in_words_in_the_table_and_of_every_member():
     view = synthetic_view()
     page = render_page(view)
     assert "P(on front)" in page
     assert f"The runner-up is <code>{view.runner_up.arch_id}</code>, the better choice" in page
     data = json.loads(page.split('<script type="application/json" id="data">')[1].split("</script>")[0])
-    cards = {c["id"]: c["notes"] for c in data["cards"]}
+    (metric,) = [m for m in data["metrics"] if m["key"] == "on_front"]
+    shown = dict(zip(data["names"], metric["values"], strict=True))
     for member in view.front:
-        assert cards[member.evaluation.arch_id][0] == f"on the true front with probability {member.probability_on_front:.2f}"
+        assert shown[member.evaluation.arch_id] == pytest.approx(member.probability_on_front, abs=0.005)
+    assert sum(value is not None for value in shown.values()) == len(view.front)
 
 
 @pytest.mark.parametrize(("p", "said"), [(0.001, "<0.01"), (0.01, "0.01"), (0.427, "0.43"), (0.995, ">0.99"), (0.99, "0.99")])

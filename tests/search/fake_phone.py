@@ -41,6 +41,10 @@ class FakePhone:
     spec = replace(IPHONE12.spec, name="fakephone", device="a fake phone", protocol="arithmetic")
     name = resource = "fakephone"
 
+    @property
+    def latency_model(self):
+        return IPHONE12.latency_model
+
     def describe(self):
         return "a fake phone"
 

@@ -1,11 +1,12 @@
 """The scaling page in headless Chromium: every view drawn, chosen by keyboard, small, silent on the network."""
 
-import json
-
 import pytest
 
 from mvsearch.report.scaling_page import render_scaling_page
 from tests.report.axe import violations
+from tests.report.browsing import assert_silent_and_safe, go_dark, go_small, opened
+from tests.report.browsing import drawn as plots_drawn
+from tests.report.browsing import press as press_input
 from tests.report.scaling_sample import HOSTILE, scaling_view
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -20,36 +21,22 @@ def path(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, path):
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    browser.get_log("browser"), browser.get_log("performance")
-    browser.get(path.as_uri())
-    yield browser
-    assert browser.get_log("browser") == []
+    with opened(browser, path):
+        yield browser
 
 
 def drawn(browser):
-    found = browser.execute_script(
-        """return [...document.querySelectorAll('.js-plotly-plot')].filter((p) => p.offsetParent)
-        .map((p) => [p.id, p.querySelectorAll('.scatterlayer .trace').length])"""
-    )
-    return dict(found)
+    return {name: traces for name, traces, _ in plots_drawn(browser)}
 
 
 def press(browser, name, value):
-    browser.find_element("css selector", f"input[name={name}][value={value}]").send_keys(" ")
-    browser.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))")
+    press_input(browser, f"input[name={name}][value={value}]")
 
 
 def test_drawn_and_nothing_is_requested(page):
     assert set(drawn(page)) == {"sizes-latency", "marginal", "law-error-params", "compound", "iso-macs-depth"}
     assert all(drawn(page).values())
-    assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
-    messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
-    requests = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    assert all(url.startswith(("file:", "data:")) for url in requests), requests
-    assert HOSTILE in page.execute_script("return document.body.innerText")
-    assert page.execute_script("return document.querySelectorAll('main script').length") == 0
+    assert_silent_and_safe(page, HOSTILE)
 
 
 def test_every_view_by_keyboard(page):
@@ -98,19 +85,14 @@ def test_dark_and_small(page):
         document.querySelector('#sizes-latency .xtick text').style.fill,
         document.querySelector('#iso-macs-depth .scatterlayer .point').style.fill]"""
     light = page.execute_script(colours)
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
-    page.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))")
+    go_dark(page)
     assert all(a != b for a, b in zip(light, page.execute_script(colours), strict=True))
-    page.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": 400, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-    )
-    page.refresh()
-    assert page.execute_script("return document.documentElement.scrollWidth") <= 400
+    assert go_small(page)
     assert len(drawn(page)) == 5
 
 
 def test_accessible(page):
     page.execute_script("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
     assert violations(page) == []
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    go_dark(page)
     assert violations(page, "color-contrast") == []

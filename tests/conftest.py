@@ -33,12 +33,11 @@ def browser():
     driver.quit()
 
 
-COSTLY = ("finished", "made")
-"""Module-wide fixtures that take long."""
-
-
+# Before xdist's own hook, which reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests that share a costly fixture go to one worker (`--dist loadgroup`), so that it is made once."""
+    """Tests that share a fixture of their module go to one worker (`--dist loadgroup`), so that it is made once."""
     for item in items:
-        for name in set(COSTLY) & set(item.fixturenames):
-            item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}:{name}"))
+        made = getattr(item, "_fixtureinfo", None)
+        if made and any(d.scope == "module" for definitions in made.name2fixturedefs.values() for d in definitions):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))

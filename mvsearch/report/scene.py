@@ -222,12 +222,17 @@ def _quantile(ordered: list[float], p: float) -> float:
 
 
 def log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
-    """Ticks at 1, 2, 5 (and 3, 7 where there is room) of each decade within the range, as plain numbers."""
+    """Ticks at 1, 2, 5 (and more where there is room) of each decade within the range, as plain numbers."""
     for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1,)):
         exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         ticks = [float(f"{s * 10.0**e:.6g}") for e in exponents for s in steps if low <= s * 10.0**e <= high]
         if len(ticks) <= 9:
             break
+    if len(ticks) < 3:
+        # Less than a factor of two: evenly, at 1, 2 or 5 times a power of ten.
+        raw = (high - low) / 5
+        step = min((m * 10.0 ** math.floor(math.log10(raw)) for m in (1, 2, 5, 10)), key=lambda x: abs(math.log(x / raw)))
+        ticks = [float(f"{k * step:.6g}") for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
     return ticks, [f"{t:,g}" for t in ticks]
 
 

@@ -133,6 +133,14 @@ def test_labels_keep_apart_and_inside():
     assert place_labels([Label(500, 50, 40, 10)], [], area) == [None]
 
 
+def test_a_narrow_range_has_ticks_too():
+    for low, high in ((1.5, 2.9), (1.01, 1.2), (2.2, 2.21)):
+        ticks, texts = log_ticks(low, high)
+        assert 3 <= len(ticks) <= 9
+        assert len(set(texts)) == len(ticks)
+        assert all(low <= t <= high for t in ticks)
+
+
 def test_log_ticks_are_few_and_inside():
     for low, high in ((1.2, 9.5), (0.3, 2.6), (80, 1900), (1, 1000)):
         ticks, texts = log_ticks(low, high)

@@ -229,10 +229,16 @@ def log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
         if len(ticks) <= 9:
             break
     if len(ticks) < 3:
-        # Less than a factor of two: evenly, at 1, 2 or 5 times a power of ten.
-        raw = (high - low) / 5
-        step = min((m * 10.0 ** math.floor(math.log10(raw)) for m in (1, 2, 5, 10)), key=lambda x: abs(math.log(x / raw)))
-        ticks = [float(f"{k * step:.6g}") for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        return plain_ticks(low, high)
+    return ticks, [f"{t:,g}" for t in ticks]
+
+
+def plain_ticks(low: float, high: float, wanted: int = 8) -> tuple[list[float], list[str]]:
+    """Ticks at even steps of 1, 2 or 5: what reads best on a short piece of a logarithmic axis."""
+    rough = (high - low) / wanted
+    base = 10.0 ** math.floor(math.log10(rough))
+    step = base * next(s for s in (1, 2, 5, 10) if s * base >= rough)
+    ticks = [float(f"{k * step:.6g}") for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
     return ticks, [f"{t:,g}" for t in ticks]
 
 

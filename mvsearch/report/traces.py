@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, floor, log10
+from math import log10
 from typing import Any
 
 from mvsearch.report.figures import AXIS, plain_layout
-from mvsearch.report.scene import log_ticks
+from mvsearch.report.scene import log_ticks, plain_ticks
 from mvsearch.report.words import escape
 from mvsearch.spec.record import Measurement
 
@@ -57,15 +57,6 @@ def log_axis(title: str, ends: tuple[float, float], **more: Any) -> dict[str, An
 def log_ticks_between(low: float, high: float) -> tuple[list[float], list[str]]:
     """Ticks for a logarithmic axis, at even steps where it is short."""
     return plain_ticks(low, high) if high / low < NARROW else log_ticks(low, high)
-
-
-def plain_ticks(low: float, high: float, wanted: int = 8) -> tuple[list[float], list[str]]:
-    """Ticks at even steps of 1, 2 or 5: what reads best on a short piece of a logarithmic axis."""
-    rough = (high - low) / wanted
-    base = 10.0 ** floor(log10(rough))
-    step = base * next(s for s in (1, 2, 5, 10) if s * base >= rough)
-    ticks = [float(f"{k * step:.6g}") for k in range(ceil(low / step), floor(high / step) + 1)]
-    return ticks, [f"{t:,g}" for t in ticks]
 
 
 def layout(x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from mvsearch.report.scaling_page import render_scaling_page
 from mvsearch.report.scaling_picture import draw_scaling
 from mvsearch.report.scaling_table import MAX_ROWS, render_scaling, shown_members
 from mvsearch.report.scaling_words import SIZE_AXES, exponent_text, formula, knee_sentence, size_text
-from mvsearch.report.traces import log_ticks_between, plain_ticks
+from mvsearch.report.scene import plain_ticks
+from mvsearch.report.traces import log_ticks_between
 from mvsearch.scaling.view import Uncertain
 from tests.report.scaling_sample import HOSTILE, RULE, scaling_view
 

@@ -119,3 +119,8 @@ class ConversionError(ExportError):
         super().__init__(message, hint)
         self.op = op
         self.location = location
+
+
+def first_line(error: BaseException, most: int = 300) -> str:
+    """What an error of somebody else's says first; the name of its class if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]

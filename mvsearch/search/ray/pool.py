@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from mvsearch.errors import InputError
+from mvsearch.errors import InputError, first_line
 from mvsearch.search.executor import Source
 from mvsearch.search.interrupt import STOP
 from mvsearch.search.ray.nodes import Versions, difference, on_node, refuse
@@ -183,7 +183,7 @@ class Pool:
         except errors.OutOfMemoryError as error:
             # Ray's memory monitor picks a worker of a full node, perhaps not the one that filled it.
             self._replace(slot)
-            yield from self._blame(index, work, Failure("oom", _first_line(error)))
+            yield from self._blame(index, work, Failure("oom", first_line(error)))
         except (errors.ActorUnavailableError, errors.NodeDiedError):
             self._replace(slot)
             yield from self._move(index, work)
@@ -271,10 +271,6 @@ class Pool:
         self._end(slot)
         if not STOP.asked:
             self._begin(slot)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _last_line(error: BaseException) -> str:

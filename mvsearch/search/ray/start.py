@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mvsearch.errors import InputError
+from mvsearch.errors import InputError, first_line
 
 ATTEMPTS = 3
 PAUSE_S = 2.0
@@ -71,7 +71,7 @@ def start_ray(ray: Any, num_workers: int, resources: Mapping[str, float], attemp
                     object_store_memory=OBJECT_STORE_BYTES, **_common(),
                 )  # fmt: skip
         except Exception as error:  # Ray raises a bare `Exception` for a start that took too long.
-            reasons.append(_first_line(error))
+            reasons.append(first_line(error))
             _clear(ray, error)
         else:
             return
@@ -94,7 +94,7 @@ def join_ray(ray: Any, address: str) -> None:
     except Exception as error:
         _clear(ray, error)
         raise InputError(
-            f"no Ray cluster at `{address}`: {_first_line(error)}",
+            f"no Ray cluster at `{address}`: {first_line(error)}",
             "start one with `ray start --head`, or leave `--address` out",
         ) from None
 
@@ -144,7 +144,3 @@ def _clear(ray: Any, error: BaseException) -> None:
     with suppress(Exception):
         ray.shutdown()
     sys.stderr.flush()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import Connection, MetaData, Table, create_engine, func, inspect, select
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from mvsearch.errors import InputError
+from mvsearch.errors import InputError, first_line
 from mvsearch.search.study.sampler import distributions
 from mvsearch.spec.space import Point, SearchSpace
 
@@ -95,7 +95,7 @@ def share_study(
             _insert(connection, study._study_id, before, [_frozen(t, space) for t in new])
         return len(new)
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise InputError(f"`{url}` cannot be written: {_first_line(error)}", "give another database") from None
+        raise InputError(f"`{url}` cannot be written: {first_line(error)}", "give another database") from None
     finally:
         storage.remove_session()
         storage.engine.dispose()
@@ -118,7 +118,7 @@ def check_database(url: str) -> None:
     except ImportError as error:
         raise InputError(f"`{url}` needs a package that is not installed: {error}", "`sqlite:///study.db` needs none") from None
     except SQLAlchemyError as error:
-        raise InputError(f"`{url}` cannot be opened: {_first_line(error)}", "for example `sqlite:///study.db`") from None
+        raise InputError(f"`{url}` cannot be opened: {first_line(error)}", "for example `sqlite:///study.db`") from None
     if tables and "studies" not in tables:
         raise InputError(f"`{url}` is somebody else's database", "give a new file, or a database of Optuna's")
 
@@ -188,7 +188,3 @@ def _write(connection: Connection, table: Table, rows: Iterable[dict[str, Any]])
 
 def _utc(local: datetime | None) -> datetime | None:
     return None if local is None else local.astimezone(UTC).replace(tzinfo=None)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,7 +9,7 @@
   const off = new Set((mv.raw.off || []).map((family) => `field:${family}`));
   mv.shows = (group) => off.has(group) === state.hide.has(group);
 
-  const state = {
+  const fresh = () => ({
     ...defaults,
     hide: new Set(),
     filters: new Map(),
@@ -21,7 +21,8 @@
     axes: null,
     zoom: null,
     paused: false,
-  };
+  });
+  const state = fresh();
   mv.state = state;
 
   function read() {
@@ -170,17 +171,7 @@
   read();
   select();
   addEventListener("hashchange", () => {
-    Object.assign(state, defaults, {
-      hide: new Set(),
-      filters: new Map(),
-      without: new Set(),
-      find: "",
-      over: !anyFeasible,
-      pin: null,
-      reference: "",
-      axes: null,
-      zoom: null,
-    });
+    Object.assign(state, fresh());
     read();
     mv.changed("axes", "filter", "focus", "key", "sort", "tab");
   });

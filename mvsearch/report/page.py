@@ -7,11 +7,8 @@ request.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-
 from mvsearch.errors import InputError
-from mvsearch.report.document import asset, embedded_json
+from mvsearch.report.document import asset, embedded_json, policy
 from mvsearch.report.explorer import SCRIPTS, explorer_data, run_importances
 from mvsearch.report.explorer_field import field_of
 from mvsearch.report.explorer_findings import history_section, importance_section, nearest_section
@@ -46,7 +43,7 @@ def render_page(view: RunView, trained: Trained | None = None, target: Target | 
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">
+<meta http-equiv="Content-Security-Policy" content="{policy(scripts)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <link rel="icon" href="data:,">
@@ -80,11 +77,3 @@ def _target_of(view: RunView) -> Target | None:
         return get_target(view.settings.target)
     except InputError:
         return None
-
-
-def _policy(scripts: list[str]) -> str:
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
-        "form-action 'none'"
-    )

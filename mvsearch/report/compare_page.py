@@ -47,7 +47,7 @@ def render_comparison_page(comparison: Comparison) -> str:
         _meaning(comparison),
     )
     data = {"figures": comparison_figures(comparison)}
-    return document(_title(comparison), "\n".join(parts), data, ("plots.js",), ("page.css", "compare.css"), KIND)
+    return document(_title(comparison), "\n".join(parts), data, ("painted.js", "plots.js"), ("page.css", "compare.css"), KIND)
 
 
 def _title(comparison: Comparison) -> str:

@@ -48,6 +48,7 @@ SCRIPTS = (
     "explorer_table.js",
     "explorer_history.js",
     "explorer_live.js",
+    "painted.js",
     "page.js",
 )
 OBJECTIVES = ("lower", "top1", "latency", "params", "macs", "peak_memory")

@@ -9,13 +9,6 @@
   }
 
   // Figures of trainings are plotly's; the page holds plotly only if there are any.
-  function painted(value, style) {
-    if (typeof value === "string") return value.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim());
-    if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map((v) => painted(v, style));
-    if (value && typeof value === "object")
-      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, painted(v, style)]));
-    return value;
-  }
   function trainings() {
     for (const [id, plain] of Object.entries(mv.raw.training || {})) {
       const found = painted(plain, getComputedStyle(document.documentElement));

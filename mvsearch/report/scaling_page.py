@@ -56,7 +56,7 @@ def render_scaling_page(view: ScalingView) -> str:
     )
     data = {"figures": scaling_figures(view)}
     return document(
-        title_of(view), "\n".join(filter(None, parts)), data, ("plots.js",), ("page.css", "scaling.css"), KIND
+        title_of(view), "\n".join(filter(None, parts)), data, ("painted.js", "plots.js"), ("page.css", "scaling.css"), KIND
     )  # fmt: skip
 
 

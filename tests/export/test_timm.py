@@ -107,7 +107,7 @@ def test_timm_alone_gives_the_same_outputs_and_wrong_mappings_give_others(tmp_pa
 @pytest.mark.parametrize("resolution", [96, 256])
 def test_every_published_network(tmp_path: Path, resolution: int) -> None:
     specs = [s for s in published_networks().values() if refusal(s) is None]
-    assert len(specs) >= 23
+    assert len(specs) >= 22
     worst = compared(tmp_path, specs, resolution)
     print(f"{len(specs)} published networks at {resolution}: largest relative difference {worst:.2g}")
     assert worst <= MAX_LIBRARY_DIFFERENCE

@@ -6,6 +6,7 @@ transformers' norms are in the convolutions after them. A part without such a fo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -27,6 +28,8 @@ from mvsearch.costs.lowering import (
 from mvsearch.costs.op import Shape
 from mvsearch.costs.trace import Trace
 from mvsearch.spec.arch import ArchSpec, MobileViTStage, MobileViTV2Stage
+
+GRAPH = "neural-engine"
 
 
 def lower_neural_engine(spec: ArchSpec, resolution: Resolution) -> tuple[Part, ...]:
@@ -52,7 +55,9 @@ def _lower_part(name: str, part: Any, shape: Shape, activation: str, num_classes
 
 @lru_cache(maxsize=PART_CACHE)
 def _changed_part(name: str, part: Any, shape: Shape, activation: str) -> Part:
-    return planned(_LOWERINGS[type(part)], name, part, shape, activation, 0)
+    plain = planned(_LOWERINGS[type(part)], name, part, shape, activation, 0)
+    # A block of its own to a predictor, which has seen none like it and is as unsure of it as of any such.
+    return replace(plain, block=f"{plain.block}+{GRAPH}")
 
 
 def _unfold(t: Trace, name: str, x: Shape, patch: tuple[int, int]) -> Shape:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mvsearch.spec.arch import from_json
+from mvsearch.spec.published import FAMILIES, Family, family_of
+
 _KINDS = {
     "counted": "exact, from the architecture",
     "predicted": "by a model fitted on other networks' measurements; not measured",
@@ -63,8 +66,12 @@ def weights_line(config: Mapping[str, Any]) -> str:
     return f"Initial weights: not trained{f' (seed {seed})' if seed is not None else ''}."
 
 
+def _family(config: Mapping[str, Any]) -> Family:
+    return FAMILIES[family_of(from_json(config["arch"]))]
+
+
 def _front_matter(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    tags = ["mobilevit", "neural-architecture-search", "mvsearch", *sorted(metrics["exports"])]
+    tags = [_family(config).title.lower(), "neural-architecture-search", "mvsearch", *sorted(metrics["exports"])]
     if config["weights"]["status"] == "initial":
         tags.append("untrained")
     return "\n".join(
@@ -90,10 +97,10 @@ def _what(config: Mapping[str, Any]) -> str:
             f"stages.{i}",
             stage["kind"] + (f" + {', '.join(switches)}" if switches else ""),
             stage["channels"],
-            f"{stage['expansion']:g}",
+            f"{stage['expansion']:g}" if "expansion" in stage else "",
             stage.get("dim", ""),
-            stage.get("depth", stage.get("num_blocks", "")),
-            f"{stage['ffn_ratio']:g}" if "ffn_ratio" in stage else "",
+            _layers(stage),
+            " ".join(f"{r:g}" for r in stage.get("ffn_ratios", [stage["ffn_ratio"]] if "ffn_ratio" in stage else [])),
             patch,
         )
         rows.append(f"| {' | '.join(map(str, cells))} |")
@@ -102,7 +109,7 @@ def _what(config: Mapping[str, Any]) -> str:
         [
             "## What it is",
             "",
-            f"An image classifier of the MobileViT family, `arch_id` `{arch['arch_id']}`, activation `{arch['activation']}`. "
+            f"An image classifier of the {_family(config).title} family, `arch_id` `{arch['arch_id']}`, activation `{arch['activation']}`. "
             f"It takes {height} x {width} images, {channels} channels ({config['input']['channels']}, channels first), "
             f"values in [0, 1], without mean or standard deviation, and gives {arch['num_classes']} logits.",
             "",
@@ -111,6 +118,12 @@ def _what(config: Mapping[str, Any]) -> str:
             *rows,
         ]
     )
+
+
+def _layers(stage: Mapping[str, Any]) -> str:
+    ratios = stage.get("ffn_ratios")
+    number = str(len(ratios) if ratios else stage.get("depth", stage.get("num_blocks", "")))
+    return f"{number}, the last {stage['attention']} attend" if stage.get("attention") else number
 
 
 def _numbers(metrics: Mapping[str, Any]) -> str:

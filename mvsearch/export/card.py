@@ -109,7 +109,8 @@ def _what(config: Mapping[str, Any]) -> str:
         [
             "## What it is",
             "",
-            f"An image classifier of the {_family(config).title} family, `arch_id` `{arch['arch_id']}`, activation `{arch['activation']}`. "
+            f"An image classifier of the {_family(config).title} family, `arch_id` `{arch['arch_id']}`, "
+            f"activation `{arch['activation']}`. "
             f"It takes {height} x {width} images, {channels} channels ({config['input']['channels']}, channels first), "
             f"values in [0, 1], without mean or standard deviation, and gives {arch['num_classes']} logits.",
             "",

@@ -238,7 +238,6 @@ def test_the_best_move_is_the_best_by_brute_force(criterion):
     ("name", "budget", "criterion"),
     [
         ("mobilevit_v2", "600k-params,400M-macs", "accuracy-per-ms"),
-        ("mobilevit_v1", "1.5M-params", "mes"),
         ("mobilevit_v3", "2.5G-flops,3ms", "accuracy-per-ms"),
         ("tiny", "1.1M-params", "accuracy-per-ms"),
         ("tiny", "2.6ms", "mes"),

@@ -237,8 +237,6 @@ def test_what_is_written(name: str, tmp_path: Path) -> None:
         subprocess.run(["sh", "-n", str(folder / "timm.sh")], check=True)
         done = subprocess.run(["sh", str(folder / "timm.sh")], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
         assert done.returncode != 0 and "train.py" in done.stderr
-    for word in ("/work", "/opt", "TODO"):
-        assert word not in "".join(p.read_text() for p in folder.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,8 @@ def draw_slimming(view: RunView, path: Path) -> None:
         _draw_panel(right, view, second, *_COUNTED[second])
         left.set_ylabel(f"lower bound of estimated top-1, % ({100 * view.settings.confidence:.0f} % sure)")
         budget = ", ".join(b.text for b in view.settings.budgets)
-        figure.suptitle(
-            f"slimming from the largest network of {view.settings.space} to {budget}", x=0.005, ha="left", fontsize=10
-        )
+        space = view.settings.space if len(view.settings.space) <= 40 else f"...{view.settings.space[-37:]}"
+        figure.suptitle(f"slimming from the largest network of {space} to {budget}", x=0.005, ha="left", fontsize=10)
         handles, names = left.get_legend_handles_labels()
         figure.legend(handles[::-1], names[::-1], loc="outside lower center", ncols=4, frameon=False, fontsize=8)
         FigureCanvasAgg(figure)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvsearch.costs import count
+from mvsearch.errors import InputError
 from mvsearch.search.blind import held_values
 from mvsearch.search.estimate import estimate
 from mvsearch.search.executor import InProcessExecutor
@@ -24,9 +25,8 @@ from mvsearch.search.packages import Packages
 from mvsearch.search.slimming.criterion import CRITERIA, Mes, Standing, limits_of, saving, standing_of, violated, weigh
 from mvsearch.search.slimming.measured import TOP, MeasuredSlimming
 from mvsearch.search.slimming.moves import Move, Moves, move_between
-from mvsearch.search.slimming.record import read_paths, slimming_paths
+from mvsearch.search.slimming.record import TARGETS, read_paths, slimming_paths
 from mvsearch.search.slimming.slimmer import Slimmer, by_estimate
-from mvsearch.search.slimming.strategy import TARGETS
 from mvsearch.search.store import Store
 from mvsearch.search.view import goals_of
 from mvsearch.spec.budget import parse_budgets
@@ -408,6 +408,17 @@ def test_a_budget_that_no_move_reaches_ends_the_search(store):
     assert "no move is left that lowers what is over the budget" in explorer.ended
     assert not any(t.feasible for t in trials)
     assert explorer.front(trials) == []
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [{"trials": [0, -1]}, {"target": 0.33}, {"trials": ["0"]}, {"latency_limit": "1"}, {"more": 1}, {"measured": 2}],
+)
+def test_a_damaged_path_is_said_in_one_message(store, damaged):
+    explore(store, trials=3)
+    store.set_meta("slimming path 0", {**store.meta("slimming path 0"), **damaged})
+    with pytest.raises(InputError, match="damaged"):
+        read_paths(store)
 
 
 # By measurement

@@ -14,6 +14,8 @@ from mvsearch.spec.plain import read_plain
 from mvsearch.spec.record import Evaluation, Trial
 from mvsearch.spec.run import SlimmingPath, SlimmingStep
 
+TARGETS = (1.0, 0.7, 0.5, 0.85, 0.6, 0.4)
+"""What the paths make for, one after the other, as shares of the latency at which the first one met the budgets."""
 _KEY = "slimming path {}"
 
 
@@ -22,7 +24,8 @@ class PathRecord:
     """One path as the store keeps it.
 
     Attributes:
-        target: share of the latency of the first network within the budgets that the path makes for; 1 for the first path.
+        target: one of `TARGETS`: share of the latency of the first network within the budgets that the path makes for; 1 for
+            the first path.
         latency_limit: that latency in ms; None where the path makes for the budgets alone.
         trials: that it passes, in order; the last one may not have been finished, or may have failed.
         measured: whether its moves were taken by measured latencies.
@@ -56,7 +59,10 @@ def read_paths(store: Store) -> list[PathRecord]:
     paths: list[PathRecord] = []
     while (data := store.meta(_KEY.format(len(paths)))) is not None:
         try:
-            paths.append(read_plain(PathRecord, data, "slimming path"))
+            path = read_plain(PathRecord, data, "slimming path")
+            if path.target not in TARGETS or any(n < 0 for n in path.trials):
+                raise ValueError("no slimming path")
+            paths.append(path)
         except ValueError as error:
             raise InputError(
                 f"the store of the run is damaged: {error}", "put back a copy of the file, or start a new run"
@@ -90,7 +96,7 @@ def slimming_paths(store: Store, trials: Sequence[Trial], goals: Goals, criterio
     return tuple(
         SlimmingPath(_aim(path, goals), _steps(path, trials, known if path.measured else {}, goals, criterion), path.measured)
         for path in (p.passed(trials) for p in read_paths(store))
-        if path.trials and max(path.trials) < len(trials)
+        if path.trials and all(n < len(trials) and not trials[n].evaluation.failure for n in path.trials)
     )
 
 

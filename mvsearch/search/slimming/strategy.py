@@ -8,7 +8,7 @@ from dataclasses import replace
 from mvsearch.search.goals import Goals
 from mvsearch.search.proposer import Generation, Proposal
 from mvsearch.search.slimming.criterion import limits_of, violated
-from mvsearch.search.slimming.record import PathRecord, read_paths, write_path
+from mvsearch.search.slimming.record import TARGETS, PathRecord, read_paths, write_path
 from mvsearch.search.slimming.slimmer import Slimmer, by_estimate
 from mvsearch.search.store import Store
 from mvsearch.search.study import Asked, Batch, SpaceExhaustedError
@@ -16,9 +16,6 @@ from mvsearch.spec.record import Trial
 from mvsearch.spec.run import SLIM_CRITERIA
 from mvsearch.spec.space import SearchSpace, Value
 from mvsearch.targets import Target
-
-TARGETS = (1.0, 0.7, 0.5, 0.85, 0.6, 0.4)
-"""What the paths make for, one after the other, as shares of the latency at which the first one met the budgets."""
 
 
 class SlimmingStudy:

@@ -387,7 +387,7 @@ class Run:
         model = build(evaluation.spec, seed=settings.seed).eval()
         save_entry(
             folder.winner, evaluation.spec, settings.resolution, model, evaluation,
-            provenance=provenance, seed=settings.seed, exports=exports, overwrite=True,
+            provenance=provenance, seed=settings.seed, to=exports, overwrite=True,
         )  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def save(folder: Path, spec: ArchSpec, exports: Sequence[str] = (), **options: A
     model = build(spec, seed=SEED).eval()
     provenance = {"command": "mvsearch run --budget 2M-params", "space": "tiny", "budgets": ["2M-params"], "trials": 10}
     save_entry(
-        folder, spec, RESOLUTION, model, evaluation_of(spec), provenance=provenance, seed=SEED, exports=exports, **options
+        folder, spec, RESOLUTION, model, evaluation_of(spec), provenance=provenance, seed=SEED, to=exports, **options
     )
     return model
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from mvsearch.spec.record import Measurement
 
 FORMAT, SCHEMA_VERSION = "mvsearch-library", 1
 INDEX, LOCK = "index.json", ".lock"
-LOCK_SECONDS = 60
+LOCK_SECONDS = 60.0
 _MAKE_ANEW = "delete it, and `mvsearch library verify DIR` makes it anew"
 MAX_TAG = 60
 
@@ -70,14 +70,16 @@ class Fault:
         folder: of the entry, within the library.
         message: what is wrong.
         mended: whether the index has been put right by it.
+        lost: whether an entry cannot be loaded.
     """
 
     folder: str
     message: str
     mended: bool
+    lost: bool = False
 
 
-class Shelf:
+class Library:
     """One library on disk.
 
     Args:
@@ -100,9 +102,7 @@ class Shelf:
             raise InputError(f"`{self.folder}` is no library: it has no `{INDEX}`", "`mvsearch library verify DIR` makes one")
         data = read_json(path)
         if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("entries"), list):
-            raise InputError(
-                f"`{path}` is not the index of a library", _MAKE_ANEW
-            )
+            raise InputError(f"`{path}` is not the index of a library", _MAKE_ANEW)
         if data.get("schema_version") != SCHEMA_VERSION:
             raise InputError(
                 f"`{path}` has schema `{shown(data.get('schema_version'))}`", f"this version reads {SCHEMA_VERSION}"
@@ -137,6 +137,11 @@ class Shelf:
         some = ", ".join(f"`{e.folder}`" for e in entries[:8])
         raise InputError(f"`{self.folder}` has no entry `{shown(key)}`", some or "it is empty")
 
+    def same_as(self, line: Shelved) -> Shelved | None:
+        """The entry of this network, if the library has it."""
+        entries = self.entries() if (self.folder / INDEX).exists() else ()
+        return next((e for e in entries if e.is_same(line) and self.path(e).is_dir()), None)
+
     def add(self, folder: str | Path, tags: Sequence[str] = ()) -> tuple[Shelved, bool]:
         """Copy an entry into the library.
 
@@ -152,27 +157,18 @@ class Shelf:
         """
         source = Path(folder)
         load(source)
-        return self.place(_line(source), tags, lambda target: _copy(source, target))
-
-    def place(self, line: Shelved, tags: Sequence[str], write: Callable[[Path], object]) -> tuple[Shelved, bool]:
-        """Put a network into the library, unless it is there.
-
-        Args:
-            line: what it is; its `folder` is the name that it would like.
-            tags: to find it by.
-            write: makes the entry at this path, whole or not at all.
-        """
-        tags = tuple(map(checked_tag, tags))
+        line, tags = _line(source), tuple(map(checked_tag, tags))
         with self._locked():
             entries = self.entries() if (self.folder / INDEX).exists() else ()
-            same = next((e for e in entries if e.is_same(line) and self.path(e).is_dir()), None)
+            same = self.same_as(line)
             if same:
                 kept = replace(same, tags=tuple(dict.fromkeys((*same.tags, *tags))))
                 self._write([kept if e == same else e for e in entries])
                 return kept, False
-            line = replace(line, folder=self._free_name(line, entries), tags=tags)
-            write(self.folder / line.folder)
-            line = replace(_line(self.folder / line.folder), tags=tags)
+            named = replace(line, folder=identifier(spec_of(source, read_config(source))))
+            line = replace(line, folder=self._free_name(named, entries), tags=tags)
+            _copy(source, self.folder / line.folder)
+            # An entry that has been deleted by hand makes room for one of its name.
             self._write([*(e for e in entries if e.folder != line.folder), line])
             return line, True
 
@@ -197,7 +193,7 @@ class Shelf:
                         faults.append(Fault(entry.folder, "is not what the index said", True))
                     whole.append(now)
                 except MvsearchError as error:
-                    faults.append(Fault(entry.folder, f"{error.message}; no longer listed", True))
+                    faults.append(Fault(entry.folder, f"{error.message}; no longer listed", True, lost=True))
             known = {e.folder for e in listed}
             for path in sorted(
                 p for p in self.folder.iterdir() if p.is_dir() and p.name not in known and (p / CONFIG).exists()
@@ -208,7 +204,7 @@ class Shelf:
                     whole.append(self._loaded(path.name))
                     faults.append(Fault(path.name, "was not listed; now it is", True))
                 except MvsearchError as error:
-                    faults.append(Fault(path.name, error.message, False))
+                    faults.append(Fault(path.name, error.message, False, lost=True))
             self._write(whole)
         return tuple(whole), tuple(faults)
 
@@ -217,7 +213,7 @@ class Shelf:
         return _line(self.folder / name)
 
     def _free_name(self, line: Shelved, entries: Sequence[Shelved]) -> str:
-        taken = {e.folder for e in entries}
+        taken = {e.folder for e in entries if self.path(e).exists()}
         names = (line.folder, f"{line.folder}-{line.resolution}px", f"{line.folder}-{line.resolution}px-{line.sha256[:8]}")
         name = next((n for n in names if n not in taken and not (self.folder / n).exists()), None)
         if name is None:
@@ -271,11 +267,11 @@ class Shelf:
             )
 
 
-def line_of(config: dict[str, Any], digest: str, folder: Path | None = None) -> Shelved:
+def line_of(folder: Path, config: dict[str, Any], digest: str) -> Shelved:
     """The line of the index for an entry with this configuration."""
-    spec = spec_of(folder or Path(), config)
+    spec = spec_of(folder, config)
     return Shelved(
-        folder=folder.name if folder else identifier(spec),
+        folder=folder.resolve().name,
         arch_id=spec.arch_id,
         name=config["name"] or "",
         resolution=config["input"]["shape"][-1],
@@ -310,7 +306,7 @@ def checked_tag(tag: str) -> str:
 
 def _line(folder: Path) -> Shelved:
     config = read_config(folder)
-    line = line_of(config, config["weights"].get("sha256") or sha256(folder / WEIGHTS), folder)
+    line = line_of(folder, config, config["weights"].get("sha256") or sha256(folder / WEIGHTS))
     try:
         return read_plain(Shelved, asdict(line), "entry")
     except ValueError as error:

@@ -103,11 +103,11 @@ def export(
             if tags:
                 raise InputError("`--tag` without `--library`", "tags belong to the index of a library")
             outcomes = add_exports(entry, names, leave_out=leave_out, overwrite=overwrite, listener=listener)
-            return Exported(entry, _title(entry), False, outcomes)
+            return Exported(entry, title_of(entry), False, outcomes)
         shelved, new = Library(library).add(entry, tags)
         place = Library(library).path(shelved)
         outcomes = add_exports(place, names, leave_out=leave_out, overwrite=overwrite, listener=listener)
-        return Exported(place, _title(place), new, outcomes)
+        return Exported(place, title_of(place), new, outcomes)
     shelf = Library(DEFAULT_LIBRARY if library is None else library)
     if member is not None and not isinstance(source, ArchSpec):
         network = _member(Path(source), member, command)
@@ -137,7 +137,7 @@ def _into(
         shelf.add(shelf.path(there), tags)
         place = shelf.path(there)
         outcomes = add_exports(place, names, leave_out=leave_out, overwrite=overwrite, listener=listener)
-        return Exported(place, _title(place), False, outcomes)
+        return Exported(place, title_of(place), False, outcomes)
     with tempfile.TemporaryDirectory(prefix="mvsearch-") as work:
         draft = Path(work) / "entry"
         outcomes = save_entry(
@@ -146,7 +146,7 @@ def _into(
             listener=listener,
         )  # fmt: skip
         shelved, new = shelf.add(draft, tags)
-    return Exported(shelf.path(shelved), _title(shelf.path(shelved)), new, outcomes)
+    return Exported(shelf.path(shelved), title_of(shelf.path(shelved)), new, outcomes)
 
 
 def _entry_of(source: Path, member: str | None) -> Path | None:
@@ -277,7 +277,8 @@ def _refuse_options(source: object, **options: object) -> None:
         raise InputError(f"`--{given[0]}` with `{source}`, which has its own", "leave it out; it is for a network")
 
 
-def _title(folder: Path) -> str:
+def title_of(folder: Path) -> str:
+    """Name of the network in an entry."""
     from mvsearch.export.card import title
     from mvsearch.export.library import read_config
 

@@ -107,8 +107,9 @@ def _what(config: Mapping[str, Any]) -> str:
             "## What it is",
             "",
             f"An image classifier of the {family(config)} family, `arch_id` `{arch['arch_id']}`, activation "
-            f"`{arch['activation']}`. It takes {height} x {width} images, {channels} channels ({config['input']['channels']}, channels first), "
-            f"values in [0, 1], without mean or standard deviation, and gives {arch['num_classes']} logits.",
+            f"`{arch['activation']}`. It takes {height} x {width} images, {channels} channels "
+            f"({config['input']['channels']}, channels first), values in [0, 1], without mean or standard deviation, "
+            f"and gives {arch['num_classes']} logits.",
             "",
             "| part | kind | channels | expansion | transformer width | layers | FFN ratio | patch |",
             "|---|---|---|---|---|---|---|---|",

@@ -46,7 +46,8 @@ def render_library(rows: Sequence[tuple[Shelved, dict[str, Measurement], Sequenc
     for entry, numbers, exports in rows:
         table.add_row(
             entry.folder, entry.arch_id, str(entry.resolution),
-            *(_number(numbers.get(k)) for k in ("params", "latency", "top1")), entry.weights, Text(" ".join(exports)), Text(", ".join(entry.tags)),
+            *(_number(numbers.get(k)) for k in ("params", "latency", "top1")),
+            entry.weights, Text(" ".join(exports)), Text(", ".join(entry.tags)),
         )  # fmt: skip
     return table
 

@@ -29,7 +29,12 @@ HEAVY = {
     "pymoo",
 }
 # The one module (or the one package of torch code) that may import a heavy library when it is itself imported.
-AT_THE_TOP = {"models": {"torch"}, "accuracy/training": {"torch"}, "search/study": {"optuna"}}
+AT_THE_TOP = {
+    "models": {"torch"},
+    "accuracy/training": {"torch"},
+    "search/study": {"optuna"},
+    "export/transformers/modeling_mvsearch.py": {"torch"},  # Runs where transformers loads it.
+}
 
 
 def modules():

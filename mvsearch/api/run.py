@@ -145,6 +145,7 @@ class Run:
             explorer = Explorer(
                 self.space, goals, target, store, asked.seed, self.listener,
                 sampler=asked.sampler, screened=asked.screened, stop_flat=asked.stop_flat,
+                strategy=asked.strategy, slim_by=asked.slim_by,
                 clock=lambda: time.monotonic() - started,
             )  # fmt: skip
             trials = explorer.run(asked.trials, executors, self.means.time_limit)
@@ -260,16 +261,23 @@ class Run:
         self, trials: Sequence[Trial], goals: Goals, store: Store, target: Target, verifier: FrontVerifier
     ) -> list[Trial]:
         from mvsearch.search.measured_search import MeasuredSearch
+        from mvsearch.search.slimming.measured import MeasuredSlimming
 
         if verifier.bench is None:
             self.listener.stage("nobody is there to measure: `--measure-trials` is left out")
             return list(trials)
         limit = self.means.time_limit
         until = math.inf if limit is None else time.monotonic() + limit
-        search = MeasuredSearch(
-            self.space, goals, target, store, verifier, self.settings.seed, lambda: time.monotonic() > until, self.listener
-        )
-        return search.run(trials, self.settings.measure_trials)
+        asked = self.settings
+
+        def is_over() -> bool:
+            return time.monotonic() > until
+
+        if asked.strategy == "slimming":
+            slimming = MeasuredSlimming(self.space, goals, target, store, verifier, asked.slim_by, is_over, self.listener)
+            return slimming.run(trials, asked.measure_trials)
+        search = MeasuredSearch(self.space, goals, target, store, verifier, asked.seed, is_over, self.listener)
+        return search.run(trials, asked.measure_trials)
 
     def _verifier(
         self,
@@ -339,7 +347,7 @@ class Run:
         )
 
     def _nothing_feasible(self, evaluations: Sequence[Evaluation], goals: Goals) -> NoCandidateError:
-        usable = sorted((e for e in evaluations if not e.failure), key=goals.violation)
+        usable = sorted((e for e in evaluations if not e.failure), key=lambda e: max(goals.excess(e.spec), goals.violation(e)))
         return NoCandidateError(
             f"none of {len(evaluations):,} candidates meets the budget with {self.settings.confidence:.0%} confidence",
             "raise the budget, lower `--confidence`, or search longer with more `--trials`",

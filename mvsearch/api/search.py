@@ -65,7 +65,7 @@ def search(
         data: images to train members of the front on: a folder with a folder per class, perhaps under `train/` and `val/`;
             a `.zip` of that; WebDataset shards; or `procedural`, generated images for trying it out.
         training: how to train; says nothing without `data`.
-        options: how to search: which sampler, when to stop, how many networks to measure on the way.
+        options: how to search: which strategy and sampler, when to stop, how many networks to measure on the way.
         out: folder of the run; `reports/BUDGET-TARGET-TIME` by default.
         resume: go on with the run in `out`.
         command: how to call it again, for the record.
@@ -78,6 +78,11 @@ def search(
     if training is not None and data is None:
         given = ", ".join(f"`{option}`" for option in training.given()) or "`training`"
         raise InputError(f"{given} without `--data`", "name the images to train on")
+    if data is not None and options is not None and options.strategy == "slimming":
+        raise InputError(
+            "`--strategy slimming` with `--data`: moves are not judged by training yet",
+            "slim by estimates or measurements, or train the front of a run with `--strategy sample`",
+        )
     if resume and out is None:
         raise InputError("`--resume` needs `--out`", "name the folder of the run to go on with")
     if resume and calibration is None:

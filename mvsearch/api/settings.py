@@ -12,7 +12,7 @@ from mvsearch.errors import InputError, NoCandidateError
 from mvsearch.spec.budget import parse_budgets
 from mvsearch.spec.published import published_networks
 from mvsearch.spec.record import Evaluation
-from mvsearch.spec.run import SAMPLERS, RunSettings
+from mvsearch.spec.run import SAMPLERS, SLIM_CRITERIA, STRATEGIES, RunSettings
 
 if TYPE_CHECKING:
     from mvsearch.spec.space import SearchSpace
@@ -28,22 +28,39 @@ class SearchOptions:
             budgets, new, and not dominated by what is known.
         stop_flat: end when the last 500 trials brought less than 0.1 % of the hypervolume.
         measure_trials: networks to measure after the front was, each where what was measured until then says that it should
-            add most: a search by measured latencies. Needs a device.
+            add most: a search by measured latencies. Needs a device. With slimming, the end of its first path is gone again
+            by measured latencies.
+        strategy: `sample`, proposals from everywhere; or `slimming`, from the largest network down, move by move.
+        slim_by: by which slimming takes a move: `accuracy-per-ms`, least accuracy lost for what is saved, or `mes`, for what
+            is added to EfficientFormerV2's Mobile Efficiency Score.
     """
 
     sampler: str = "default"
     screened: bool = True
     stop_flat: bool = True
     measure_trials: int = 0
+    strategy: str = STRATEGIES[0]
+    slim_by: str = SLIM_CRITERIA[0]
 
     def check(self) -> None:
         """Refuse what cannot be.
 
         Raises:
-            InputError: an unknown sampler, a number out of range, or a screen left off that cannot be.
+            InputError: an unknown sampler, strategy or criterion, options that do not go together, or a number out of range.
         """
-        if self.sampler not in SAMPLERS:
-            raise InputError(f"`--sampler` is `{self.sampler}`", f"one of {', '.join(f'`{s}`' for s in SAMPLERS)}")
+        for option, value, allowed in (
+            ("--sampler", self.sampler, SAMPLERS),
+            ("--strategy", self.strategy, STRATEGIES),
+            ("--slim-by", self.slim_by, SLIM_CRITERIA),
+        ):
+            if value not in allowed:
+                raise InputError(f"`{option}` is `{value}`", f"one of {', '.join(f'`{s}`' for s in allowed)}")
+        if self.strategy == "slimming" and (self.sampler != SAMPLERS[0] or not self.screened):
+            raise InputError(
+                "`--strategy slimming` with `--sampler` or `--no-screen`", "slimming draws no samples; leave them out"
+            )
+        if self.strategy != "slimming" and self.slim_by != SLIM_CRITERIA[0]:
+            raise InputError(f"`--slim-by {self.slim_by}` without slimming", "add `--strategy slimming`, or leave it out")
         if self.sampler == SAMPLERS[0] and not self.screened:
             raise InputError("`--no-screen` with the default sampler", "it is made of its screen; choose another `--sampler`")
         if self.measure_trials < 0:
@@ -87,6 +104,7 @@ def settings_of(
     settings = RunSettings(
         budgets, target, space, loaded.content_hash, trials, seed, size, confidence, own,
         sampler=options.sampler, screened=options.screened, stop_flat=options.stop_flat, measure_trials=options.measure_trials,
+        strategy=options.strategy, slim_by=options.slim_by,
     )  # fmt: skip
     return settings, loaded
 

@@ -53,6 +53,12 @@ def run(
     sampler: Annotated[
         str, typer.Option("--sampler", help="What proposes: `default`, or Optuna's `tpe`, `nsga2`, `nsga3`, `random`.")
     ] = "default",
+    strategy: Annotated[
+        str, typer.Option("--strategy", help="`sample`: proposals from everywhere; `slimming`: from the largest network down.")
+    ] = "sample",
+    slim_by: Annotated[
+        str, typer.Option("--slim-by", help="What slimming sets lost accuracy against: `accuracy-per-ms`, or `mes`.")
+    ] = "accuracy-per-ms",
     screen: Annotated[
         bool, typer.Option(help="Let another sampler's proposals cost a trial only within budget, new and not dominated.")
     ] = True,
@@ -146,7 +152,7 @@ def run(
             budget, target, space=space, trials=trials, time_limit=limit, seed=seed, confidence=confidence,
             resolution=resolution, workers=workers, in_process=in_process, address=address, queue=queue,
             calibration=calibration, anchors=anchors, data=data,
-            options=SearchOptions(sampler, screen, stop_when_flat, measure_trials),
+            options=SearchOptions(sampler, screen, stop_when_flat, measure_trials, strategy, slim_by),
             training=options if data is not None or options.given() else None, out=folder, resume=resume,
             command=shlex.join(["mvsearch", *sys.argv[1:]]), listener=listener,
         )  # fmt: skip

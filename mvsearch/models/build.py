@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mvsearch.models.efficientformer import efficientformer_stage, efficientformer_stem, token_head
+from mvsearch.models.efficientformerv2 import efficientformerv2_stage, norm_head
 from mvsearch.models.initial import initialise
 from mvsearch.models.inverted_residual import inverted_residual_stage
 from mvsearch.models.layers import ConvNormAct, Options
@@ -26,10 +28,11 @@ from mvsearch.spec.arch import (
     MobileViTV2Stage,
     PoolHead,
 )
+from mvsearch.spec.efficientformer import DoubleConvStem, EfficientFormerStage, EfficientFormerV2Stage, NormHead, TokenHead
 
 
 class Network(nn.Sequential):
-    """Stem, stages and the head's modules in order; parameter names are those of timm's `ByobNet`.
+    """Stem, stages and the head's modules in order; parameter names are those of timm's network of the family.
 
     Attributes:
         spec: what the network was built from.
@@ -70,15 +73,22 @@ def _pool_head(head: PoolHead, in_channels: int, options: Options) -> dict[str, 
     return {"head": Classifier(head.width(in_channels), options)}
 
 
-_STEMS: dict[type, Callable[[Any, int, Options], nn.Module]] = {ConvStem: _conv_stem}
+_STEMS: dict[type, Callable[[Any, int, Options], nn.Module]] = {
+    ConvStem: _conv_stem,
+    DoubleConvStem: efficientformer_stem,
+}
 _STAGES: dict[type, Callable[[Any, int, Options], nn.Module]] = {
     InvertedResidualStage: inverted_residual_stage,
     MobileViTStage: mobilevit_stage,
     MobileViTV2Stage: mobilevitv2_stage,
+    EfficientFormerStage: efficientformer_stage,
+    EfficientFormerV2Stage: efficientformerv2_stage,
 }
 _HEADS: dict[type, Callable[[Any, int, Options], dict[str, nn.Module]]] = {
     ExpandHead: _expand_head,
     PoolHead: _pool_head,
+    TokenHead: token_head,
+    NormHead: norm_head,
 }
 
 
@@ -94,7 +104,8 @@ def build(spec: ArchSpec, *, drop_rate: float = 0.0, transformer_drop_rate: floa
 
     Returns:
         A module in training mode: images (B, in_channels, H, W) -> logits (B, num_classes). Its
-        `state_dict` has the names and shapes of timm's `ByobNet` where timm can express the network.
+        `state_dict` has the names and shapes of timm's network of the family (`ByobNet` for MobileViTs) where timm can
+        express it.
     """
     options = Options(spec.activation, spec.num_classes, drop_rate, transformer_drop_rate)
     # Layers draw their own weights when they are made; on the meta device that costs nothing.

@@ -13,6 +13,7 @@ def initialise(model: nn.Module, seed: int = 0) -> nn.Module:
     Convolutions: normal with variance 2 / fan-out; linear layers: normal with deviation 0.02, cut at
     +-2 (a hundred deviations: it never cuts); biases 0; norms 1 and 0. Source: apple/ml-cvnets,
     `conv_init: kaiming_normal`, `linear_init: trunc_normal`, `linear_init_std_dev: 0.02`.
+    A module that holds anything else says itself what it starts from, in `set_initial`.
 
     Args:
         model: a network on the CPU.
@@ -34,6 +35,8 @@ def initialise(model: nn.Module, seed: int = 0) -> nn.Module:
             nn.init.ones_(module.weight)
             if isinstance(module, nn.BatchNorm2d):
                 module.reset_running_stats()
+        elif (own := getattr(module, "set_initial", None)) is not None:
+            own()
         elif next(module.parameters(recurse=False), None) is not None:
             raise TypeError(f"no initial weights for `{name}`, a `{type(module).__name__}`")
         bias = getattr(module, "bias", None)

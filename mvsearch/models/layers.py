@@ -40,7 +40,7 @@ class Options:
 
 
 class ConvNormAct(nn.Module):
-    """Convolution without bias, padded to keep the size at stride 1; batch norm; activation if one is given."""
+    """Convolution, padded to keep the size at stride 1; batch norm; activation if one is given. No bias unless asked for."""
 
     def __init__(
         self,
@@ -50,9 +50,10 @@ class ConvNormAct(nn.Module):
         stride: int = 1,
         groups: int = 1,
         act: nn.Module | None = None,
+        bias: bool = False,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.conv = nn.Conv2d(in_channels, channels, kernel, stride, kernel // 2, groups=groups, bias=bias)
         self.bn = nn.BatchNorm2d(channels)
         self.act = act or nn.Identity()
 

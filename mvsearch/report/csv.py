@@ -31,7 +31,7 @@ NUM_STAGES = 5
 _FIRST = (
     ARCH_ID,
     ("number", "number of the trial, from 0"),
-    ("role", "winner, tied (with the winner), front, struck (off the front), candidate, over (a latency budget), failed"),
+    ("role", "winner, tied (with the winner), front, struck (off the front), candidate, over (a budget), failed"),
     ("feasible", "1 if every budget is kept with the run's confidence, else 0"),
     ("lower_top1", "lower bound of top-1 in % at the run's confidence: what the search maximises"),
     ("probability_in_budget", "probability that the latency budgets are kept; 1 if only counted metrics are limited"),

@@ -13,10 +13,12 @@ from mvsearch.search.executor import Executor
 from mvsearch.search.flatness import Flatness
 from mvsearch.search.goals import Goals
 from mvsearch.search.pareto import Pair, front, hypervolume
+from mvsearch.search.slimming.strategy import SlimmingStudy
 from mvsearch.search.store import Store
 from mvsearch.search.study import Asked, SearchStudy, SpaceExhaustedError
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Evaluation, Trial
+from mvsearch.spec.run import SLIM_CRITERIA, STRATEGIES
 from mvsearch.spec.space import SearchSpace
 from mvsearch.targets import Target
 
@@ -61,6 +63,8 @@ class Explorer:
         sampler: what proposes, one of `study.SAMPLERS`.
         screened: whether what one of Optuna's samplers proposes has to pass our screen.
         stop_flat: whether the search ends when the hypervolume has stopped growing, see `flatness`.
+        strategy: how candidates are found, one of `spec.run.STRATEGIES`; the sampler is that of the first.
+        slim_by: criterion of slimming, one of `spec.run.SLIM_CRITERIA`.
         first_front_after: number of trials after which the front is shown for the first time.
         clock: seconds that the run has worked so far, by which every trial is told when it ended.
         ended: why the search ended before all trials were made, in a sentence; empty if it did not.
@@ -75,6 +79,8 @@ class Explorer:
     sampler: str = "default"
     screened: bool = True
     stop_flat: bool = True
+    strategy: str = STRATEGIES[0]
+    slim_by: str = SLIM_CRITERIA[0]
     first_front_after: int = 300
     clock: Callable[[], float] = field(default_factory=lambda: _stopwatch())
     ended: str = ""
@@ -104,11 +110,13 @@ class Explorer:
             try:
                 batch = study.ask(trials - done)
             except SpaceExhaustedError:
-                self.ended = f"the search ended after {done:,} trials: nothing was found any more that would add to the front"
+                self.ended = f"the search ended after {done:,} trials: {study.exhausted}"
                 return
             rejected = batch.screened
             self.store.set_generation(batch.number, rejected.proposed, rejected.over_budget, rejected.duplicates)
-            executor = next((e for e in executors if getattr(e, "ready", True)), executors[-1])
+            ready = next((e for e in executors if getattr(e, "ready", True)), executors[-1])
+            # One estimate takes less time than its way to a worker.
+            executor = executors[-1] if self.strategy == "slimming" else ready
             ended = []
             for trial in self._evaluate(batch.asked, executor):
                 self.store.add(trial)
@@ -118,16 +126,20 @@ class Explorer:
                 self.listener.progress(done + len(ended), trials, best.text)
             flatness.add(ended)
             done += len(ended)
-            if before < self.first_front_after <= done:
+            if before < self.first_front_after <= done and best.found:
                 before = done
                 finished = self.store.trials()
                 self.listener.first_front(finished, self.front(finished))
 
-    def _start(self) -> tuple[SearchStudy, Flatness, _Best, int]:
+    def _start(self) -> tuple[SearchStudy | SlimmingStudy, Flatness, _Best, int]:
         """All as it is after the trials that are finished, and how many these are."""
         finished = self.store.trials()
-        entries = [(t, *self._told(t)) for t in finished]
-        study = SearchStudy(self.space, self.goals.excess, self._beliefs, self.sampler, self.screened, self.seed, entries)
+        study: SearchStudy | SlimmingStudy
+        if self.strategy == "slimming":
+            study = SlimmingStudy(self.space, self.goals, self.target, self.store, self.slim_by, finished)
+        else:
+            entries = [(t, *self._told(t)) for t in finished]
+            study = SearchStudy(self.space, self.goals.excess, self._beliefs, self.sampler, self.screened, self.seed, entries)
         flatness, best = Flatness(self.goals), _Best(self.goals)
         flatness.add(finished)
         for t in finished:
@@ -154,7 +166,7 @@ class Explorer:
                 number += 1
 
     def _trial(self, asked: Asked, evaluation: Evaluation) -> Trial:
-        feasible = evaluation.failure is None and self.goals.violation(evaluation) <= 0
+        feasible = evaluation.failure is None and self.goals.keeps_budgets(evaluation)
         proposal = asked.proposal
         ended = round(self.clock(), 3)
         return Trial(asked.number, proposal.point, evaluation, feasible, proposal.origin, asked.generation, ended)
@@ -182,11 +194,12 @@ class _Best:
     def __init__(self, goals: Goals) -> None:
         self._goals = goals
         self._gain = float("-inf")
+        self.found = False
         self.text = "none within the budget yet"
 
     def add(self, trial: Trial) -> None:
         if trial.feasible and (gain := self._goals.lower_top1(trial.evaluation)) > self._gain:
-            self._gain = gain
+            self._gain, self.found = gain, True
             self.text = f"top-1 >= {gain:.1f} % at {trial.evaluation.measurements['latency'].value:.2f} ms"
 
 

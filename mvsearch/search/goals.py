@@ -58,6 +58,10 @@ class Goals:
         ]
         return max([0.0, *bounds])
 
+    def keeps_budgets(self, evaluation: Evaluation) -> bool:
+        """Whether every budget is kept, a predicted one at the stated confidence."""
+        return self.excess(evaluation.spec) <= 0 and self.violation(evaluation) <= 0
+
     def shortfall(self, evaluation: Evaluation) -> float:
         """Points of top-1 by which a candidate stays below the floor; 0 if it does not."""
         return max(0.0, self.floor - self.lower_top1(evaluation))

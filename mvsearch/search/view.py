@@ -13,6 +13,7 @@ from mvsearch.search.estimate import estimate
 from mvsearch.search.explore import growth
 from mvsearch.search.final import Sureness, Verified, front_members, sureness
 from mvsearch.search.goals import Goals
+from mvsearch.search.slimming.record import slimming_paths
 from mvsearch.search.store import Store
 from mvsearch.spec.published import published_networks
 from mvsearch.spec.record import Trial
@@ -38,7 +39,7 @@ def published_points(goals: Goals, target: Target) -> tuple[PublishedPoint, ...]
     points = []
     for name, spec in published_networks().items():
         evaluation = estimate(spec, goals.resolution, target, goals.estimator)
-        feasible = evaluation.failure is None and goals.excess(spec) <= 0 and goals.violation(evaluation) <= 0
+        feasible = evaluation.failure is None and goals.keeps_budgets(evaluation)
         points.append(PublishedPoint(name, evaluation, feasible, published_top1(name)))
     return tuple(points)
 
@@ -98,4 +99,5 @@ def run_view(
         finished=record["finished"],
         notes=tuple(record.get("notes", ())),
         runner_up=sure.runner_up if record.get("winner") else None,
+        slimming=slimming_paths(store, trials, goals, settings.slim_by) if settings.strategy == "slimming" else (),
     )

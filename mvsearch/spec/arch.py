@@ -1,8 +1,8 @@
-"""`ArchSpec`: one network of the MobileViT family, as plain frozen data.
+"""`ArchSpec`: one network, as plain frozen data; and the parts of the MobileViT family.
 
-A network is a stem, five stages and a head. Each of the three is a closed union of frozen
+A network is a stem, stages and a head. Each of the three is a closed union of frozen
 dataclasses told apart by their `kind`; another family adds members to these unions, a lowering
-in `mvsearch.costs` and a block in `mvsearch.models`, and touches nothing that is here.
+in `mvsearch.costs` and a block in `mvsearch.models`.
 
 Sources: MobileViT (arXiv 2110.02178), MobileViTv2 (arXiv 2206.02680), MobileViTv3
 (arXiv 2209.15159) and the official code, apple/ml-cvnets and micronDLA/MobileViTv3. Where paper
@@ -13,11 +13,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from mvsearch.errors import SpecError
+from mvsearch.spec.checks import require, require_int, require_number, require_switch, require_width
+from mvsearch.spec.efficientformer import (
+    DoubleConvStem,
+    EfficientFormerStage,
+    EfficientFormerV2Stage,
+    NormHead,
+    TokenHead,
+    check_joint,
+)
 from mvsearch.spec.plain import shown
 
 SCHEMA_VERSION = 1
@@ -34,33 +44,6 @@ def make_divisible(value: float, divisor: int = WIDTH_DIVISOR, minimum: int | No
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
-def _require(condition: bool, what: str, hint: str) -> None:
-    if not condition:
-        raise SpecError(what, hint)
-
-
-def _require_int(name: str, value: object, low: int, high: int) -> None:
-    ok = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-    if not ok:
-        raise SpecError(f"`{name}` is `{shown(value)}`", f"an integer from {low} to {high}")
-
-
-def _require_number(name: str, value: object, low: float, high: float) -> None:
-    ok = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-    if not ok:
-        raise SpecError(f"`{name}` is `{shown(value)}`", f"a number from {low:g} to {high:g}")
-
-
-def _require_switches(stage: MobileViTStage | MobileViTV2Stage, *names: str) -> None:
-    for name in names:
-        if not isinstance(value := getattr(stage, name), bool):
-            raise SpecError(f"`{name}` is `{shown(value)}`", "true or false")
-
-
-def _require_width(name: str, value: object) -> None:
-    _require_int(name, value, 1, 4096)
-
-
 @dataclass(frozen=True, slots=True)
 class ConvStem:
     """3x3 convolution with stride 2, batch norm, activation: (3, R, R) -> (channels, R/2, R/2)."""
@@ -68,9 +51,14 @@ class ConvStem:
     channels: int
 
     kind: ClassVar[str] = "conv"
+    summary: ClassVar[str] = "conv 3x3"
 
     def __post_init__(self) -> None:
-        _require_width("stem.channels", self.channels)
+        require_width("stem.channels", self.channels)
+
+    def computed(self, activation: str) -> dict[str, Any]:
+        """What determines its function, in a network with this activation."""
+        return _values(self)
 
 
 def expanded_width(in_channels: int, expansion: float) -> int:
@@ -88,25 +76,37 @@ class InvertedResidualStage:
     stride: int = 1
 
     kind: ClassVar[str] = "inverted_residual"
+    bound_side: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        _require_width("channels", self.channels)
-        _require_number("expansion", self.expansion, 1, 16)
-        _require_int("num_blocks", self.num_blocks, 1, 64)
-        _require_int("stride", self.stride, 1, 2)
+        require_width("channels", self.channels)
+        require_number("expansion", self.expansion, 1, 16)
+        require_int("num_blocks", self.num_blocks, 1, 64)
+        require_int("stride", self.stride, 1, 2)
 
     @property
     def block(self) -> str:
         """Short name of the block, as it stands in tables."""
         return "mv2"
 
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """Its numbers by the names that search spaces use."""
+        own = {"block": self.block, "channels": self.channels, "expansion": self.expansion}
+        return own | {"blocks": self.num_blocks, "stride": self.stride}
+
+    def computed(self, in_channels: int) -> dict[str, Any]:
+        """What determines its function."""
+        # With several blocks the later ones expand the stage's own width.
+        return _with_hidden(self, (in_channels, self.channels)[: 1 + (self.num_blocks > 1)])
+
 
 def _check_transformer(stage: MobileViTStage | MobileViTV2Stage) -> None:
-    _require_width("channels", stage.channels)
-    _require_number("expansion", stage.expansion, 1, 16)
-    _require_width("dim", stage.dim)
-    _require_int("depth", stage.depth, 1, 64)
-    _require_number("ffn_ratio", stage.ffn_ratio, 0.25, 16)
+    require_width("channels", stage.channels)
+    require_number("expansion", stage.expansion, 1, 16)
+    require_width("dim", stage.dim)
+    require_int("depth", stage.depth, 1, 64)
+    require_number("ffn_ratio", stage.ffn_ratio, 0.25, 16)
     patch = stage.patch
     ok = isinstance(patch, tuple) and len(patch) == 2 and all(type(p) is int and 1 <= p <= 64 for p in patch)
     if not ok:
@@ -145,12 +145,14 @@ class MobileViTStage:
     residual: bool = False
 
     kind: ClassVar[str] = "mobilevit"
+    bound_side: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         _check_transformer(self)
-        _require_int("heads", self.heads, 1, 256)
-        _require_switches(self, *SWITCHES)
-        _require(
+        require_int("heads", self.heads, 1, 256)
+        for name in SWITCHES:
+            require_switch(name, getattr(self, name))
+        require(
             self.dim % self.heads == 0,
             f"`heads` is `{self.heads}`, which does not divide `dim` `{self.dim}`",
             "choose a number of heads that divides the transformer width",
@@ -168,6 +170,15 @@ class MobileViTStage:
             dw_local=self.dw_local, fuse_1x1=self.fuse_1x1, concat_local=self.concat_local, residual=self.residual
         )
         return {"": "v1", "ABCD": "v3-v1"}.get(letters, f"v1+{letters}")
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """Its numbers by the names that search spaces use."""
+        return {**_transformer_knobs(self), "heads": self.heads, "patch": patch_text(self.patch)}
+
+    def computed(self, in_channels: int) -> dict[str, Any]:
+        """What determines its function."""
+        return _transformer_values(self, in_channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +199,17 @@ class MobileViTV2Stage:
     residual: bool = False
 
     kind: ClassVar[str] = "mobilevitv2"
+    bound_side: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         _check_transformer(self)
-        _require(
+        require(
             self.ffn_dim >= 16,
             f"`ffn_ratio` `{self.ffn_ratio:g}` of `dim` `{self.dim}` gives no hidden unit",
             "the hidden width is rounded down to a multiple of 16 and has to be at least 16",
         )
-        _require_switches(self, "concat_local", "residual")
+        require_switch("concat_local", self.concat_local)
+        require_switch("residual", self.residual)
 
     @property
     def ffn_dim(self) -> int:
@@ -209,6 +222,15 @@ class MobileViTV2Stage:
         letters = _switch_letters(concat_local=self.concat_local, residual=self.residual)
         return {"": "v2", "CD": "v3-v2"}.get(letters, f"v2+{letters}")
 
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """Its numbers by the names that search spaces use."""
+        return {**_transformer_knobs(self), "patch": patch_text(self.patch)}
+
+    def computed(self, in_channels: int) -> dict[str, Any]:
+        """What determines its function."""
+        return _transformer_values(self, in_channels)
+
 
 @dataclass(frozen=True, slots=True)
 class ExpandHead:
@@ -220,12 +242,21 @@ class ExpandHead:
     kind: ClassVar[str] = "expand"
 
     def __post_init__(self) -> None:
-        _require_int("head.ratio", self.ratio, 1, 64)
-        _require_int("head.max_channels", self.max_channels, 1, 8192)
+        require_int("head.ratio", self.ratio, 1, 64)
+        require_int("head.max_channels", self.max_channels, 1, 8192)
+
+    @property
+    def label(self) -> str:
+        """As it stands in tables: `expand 4 max 960`."""
+        return f"{self.kind} {self.ratio} max {self.max_channels}"
 
     def width(self, in_channels: int) -> int:
         """Channels that the classifier sees."""
         return min(self.ratio * in_channels, self.max_channels)
+
+    def computed(self, in_channels: int) -> list[Any]:
+        """What determines its function."""
+        return [self.kind, self.width(in_channels)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,19 +264,28 @@ class PoolHead:
     """Mean over the map, then linear (v2 and v3 on v2)."""
 
     kind: ClassVar[str] = "pool"
+    label: ClassVar[str] = "pool"
 
     def width(self, in_channels: int) -> int:
         """Channels that the classifier sees."""
         return in_channels
 
+    def computed(self, in_channels: int) -> list[Any]:
+        """What determines its function."""
+        return [self.kind, in_channels]
 
-Stem = ConvStem
-Stage = InvertedResidualStage | MobileViTStage | MobileViTV2Stage
-Head = ExpandHead | PoolHead
 
-_STEMS: dict[str, type[Any]] = {c.kind: c for c in (ConvStem,)}
-_STAGES: dict[str, type[Any]] = {c.kind: c for c in (InvertedResidualStage, MobileViTStage, MobileViTV2Stage)}
-_HEADS: dict[str, type[Any]] = {c.kind: c for c in (ExpandHead, PoolHead)}
+Stem = ConvStem | DoubleConvStem
+Stage = InvertedResidualStage | MobileViTStage | MobileViTV2Stage | EfficientFormerStage | EfficientFormerV2Stage
+Head = ExpandHead | PoolHead | TokenHead | NormHead
+
+_STEMS: dict[str, type[Any]] = {c.kind: c for c in get_args(Stem)}
+_STAGES: dict[str, type[Any]] = {c.kind: c for c in get_args(Stage)}
+_HEADS: dict[str, type[Any]] = {c.kind: c for c in get_args(Head)}
+_JOINTS: dict[type, Callable[[Any, Any, Any], None]] = {EfficientFormerStage: check_joint, EfficientFormerV2Stage: check_joint}
+"""Stages that cannot stand between any two parts, and what says between which."""
+_TUPLES = ("patch", "ffn_ratios")
+"""Fields of stages that are tuples, and lists in JSON."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +294,7 @@ class ArchSpec:
 
     Attributes:
         stem: the first layer.
-        stages: the stages in order; a MobileViT has five.
+        stages: the stages in order; a MobileViT has five, an EfficientFormer four.
         head: from the last map to the logits.
         activation: one of `ACTIVATIONS`, everywhere that the family has an activation.
         num_classes: outputs of the classifier.
@@ -272,13 +312,16 @@ class ArchSpec:
     in_channels: int = 3
 
     def __post_init__(self) -> None:
-        _require(isinstance(self.stages, tuple) and len(self.stages) > 0, "`stages` is empty", "at least one stage")
-        _require(len(self.stages) <= MAX_STAGES, f"{len(self.stages):,} stages", f"at most {MAX_STAGES}")
-        _require(
+        require(isinstance(self.stages, tuple) and len(self.stages) > 0, "`stages` is empty", "at least one stage")
+        require(len(self.stages) <= MAX_STAGES, f"{len(self.stages):,} stages", f"at most {MAX_STAGES}")
+        require(
             self.activation in ACTIVATIONS, f"unknown activation `{shown(self.activation)}`", f"one of {', '.join(ACTIVATIONS)}"
         )
-        _require_int("num_classes", self.num_classes, 1, 1_000_000)
-        _require_int("in_channels", self.in_channels, 1, 256)
+        require_int("num_classes", self.num_classes, 1, 1_000_000)
+        require_int("in_channels", self.in_channels, 1, 256)
+        for i, stage in enumerate(self.stages):
+            if joint := _JOINTS.get(type(stage)):
+                joint(stage, self.stages[i - 1] if i else self.stem, (*self.stages, self.head)[i + 1])
 
     def __hash__(self) -> int:
         return hash(self.arch_id)
@@ -290,8 +333,8 @@ class ArchSpec:
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """Block names of the transformer stages, e.g. `("v1", "v1", "v3-v1")`."""
-        return tuple(s.block for s in self.transformer_stages)
+        """Block names of the stages that attend, e.g. `("v1", "v1", "v3-v1")`."""
+        return tuple(s.block for s in self.stages if _attends(s))
 
     @property
     def transformer_stages(self) -> tuple[MobileViTStage | MobileViTV2Stage, ...]:
@@ -303,6 +346,10 @@ class ArchSpec:
         return replace(self, num_classes=num_classes)
 
 
+def _attends(stage: Stage) -> bool:
+    return isinstance(stage, MobileViTStage | MobileViTV2Stage) or getattr(stage, "attention", 0) > 0
+
+
 def canonical_text(spec: ArchSpec) -> str:
     """What determines the function that the network computes, with every rule (rounding, caps) applied: compact JSON.
 
@@ -310,31 +357,21 @@ def canonical_text(spec: ArchSpec) -> str:
     """
     channels = (spec.stem.channels, *(s.channels for s in spec.stages))
     stages = ",".join(map(_stage_text, spec.stages, channels))
-    head = _json([spec.head.kind, spec.head.width(channels[-1])])
+    head = _json(spec.head.computed(channels[-1]))
     return (
         f'{{"activation":{_json(spec.activation)},"head":{head},"in_channels":{spec.in_channels},'
-        f'"num_classes":{spec.num_classes},"stages":[{stages}],"stem":{_stem_text(spec.stem)}}}'
+        f'"num_classes":{spec.num_classes},"stages":[{stages}],"stem":{_stem_text(spec.stem, spec.activation)}}}'
     )
 
 
 @lru_cache(maxsize=PART_CACHE)
 def _stage_text(stage: Stage, in_channels: int) -> str:
-    values = _values(stage)
-    expansion = values.pop("expansion")
-    # With several blocks the later ones expand the stage's own width.
-    values["hidden"] = [
-        0 if expansion == 1 else expanded_width(width, expansion)
-        for width in (in_channels, stage.channels)[: 1 + (values.get("num_blocks", 1) > 1)]
-    ]
-    if "ffn_ratio" in values:
-        del values["ffn_ratio"]
-        values["ffn_dim"] = stage.ffn_dim  # type: ignore[union-attr]
-    return _json(values)
+    return _json(stage.computed(in_channels))
 
 
 @lru_cache(maxsize=PART_CACHE)
-def _stem_text(stem: Stem) -> str:
-    return _json(_values(stem))
+def _stem_text(stem: Stem, activation: str) -> str:
+    return _json(stem.computed(activation))
 
 
 def _json(value: Any) -> str:
@@ -345,18 +382,46 @@ def _values(part: Stem | Stage | Head) -> dict[str, Any]:
     return {"kind": part.kind, **{f.name: getattr(part, f.name) for f in fields(part)}}
 
 
+def _with_hidden(stage: InvertedResidualStage | MobileViTStage | MobileViTV2Stage, widths: tuple[int, ...]) -> dict[str, Any]:
+    """The stage's values, the expansion as the hidden widths of the inverted residuals that start from these widths."""
+    values = _values(stage)
+    expansion = values.pop("expansion")
+    values["hidden"] = [0 if expansion == 1 else expanded_width(width, expansion) for width in widths]
+    return values
+
+
+def _transformer_values(stage: MobileViTStage | MobileViTV2Stage, in_channels: int) -> dict[str, Any]:
+    values = _with_hidden(stage, (in_channels,))
+    del values["ffn_ratio"]
+    return {**values, "ffn_dim": stage.ffn_dim}
+
+
+def _transformer_knobs(stage: MobileViTStage | MobileViTV2Stage) -> dict[str, Any]:
+    own = {"block": stage.block, "channels": stage.channels, "expansion": stage.expansion}
+    return {**own, "dim": stage.dim, "depth": stage.depth, "ffn_ratio": stage.ffn_ratio}
+
+
+def patch_text(patch: tuple[int, int]) -> str:
+    """`2x2`: height x width."""
+    return f"{patch[0]}x{patch[1]}"
+
+
 def to_json(spec: ArchSpec) -> dict[str, Any]:
     """Plain data for `json.dumps`; `from_json` gives the same `ArchSpec` back."""
     return {
         "schema_version": SCHEMA_VERSION,
         "arch_id": spec.arch_id,
         "stem": _values(spec.stem),
-        "stages": [{**_values(s), **({"patch": list(s.patch)} if hasattr(s, "patch") else {})} for s in spec.stages],
+        "stages": [_plain_values(s) for s in spec.stages],
         "head": _values(spec.head),
         "activation": spec.activation,
         "num_classes": spec.num_classes,
         "in_channels": spec.in_channels,
     }
+
+
+def _plain_values(stage: Stage) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in _values(stage).items()}
 
 
 def from_json(data: Any) -> ArchSpec:
@@ -366,20 +431,18 @@ def from_json(data: Any) -> ArchSpec:
         SpecError: not an architecture, an unknown schema or kind, an unknown, missing or impossible value,
             or an `arch_id` that does not belong to the values (the file was edited).
     """
-    _require(isinstance(data, dict), "not an architecture: a JSON object is expected", "see `mvsearch describe NAME --json`")
+    require(isinstance(data, dict), "not an architecture: a JSON object is expected", "see `mvsearch describe NAME --json`")
     version = data.get("schema_version")
-    _require(
-        version == SCHEMA_VERSION, f"architecture schema `{shown(version)}`", f"this version reads schema {SCHEMA_VERSION}"
-    )
+    require(version == SCHEMA_VERSION, f"architecture schema `{shown(version)}`", f"this version reads schema {SCHEMA_VERSION}")
     keys = {"schema_version", "arch_id", *(f.name for f in fields(ArchSpec))}
     unknown = sorted(set(data) - keys)
-    _require(
+    require(
         not unknown,
         f"unknown key `{', '.join(map(shown, unknown[:5]))}` in an architecture",
         f"known: {', '.join(sorted(keys))}",
     )
     stages = data.get("stages")
-    _require(isinstance(stages, list), "`stages` is missing or no list", "a list of stages, each with its `kind`")
+    require(isinstance(stages, list), "`stages` is missing or no list", "a list of stages, each with its `kind`")
     spec = ArchSpec(
         stem=_part(data.get("stem"), _STEMS, "stem"),
         stages=tuple(_part(s, _STAGES, f"stages[{i}]") for i, s in enumerate(stages)),
@@ -387,7 +450,7 @@ def from_json(data: Any) -> ArchSpec:
         **{k: data[k] for k in ("activation", "num_classes", "in_channels") if k in data},
     )
     stated = data.get("arch_id")
-    _require(
+    require(
         stated in (None, spec.arch_id),
         f"`arch_id` `{shown(stated)}` does not belong to these values (they give `{spec.arch_id}`)",
         "leave `arch_id` out of a file that was edited by hand",
@@ -396,16 +459,15 @@ def from_json(data: Any) -> ArchSpec:
 
 
 def _part(data: Any, kinds: dict[str, type[Any]], where: str) -> Any:
-    _require(isinstance(data, dict), f"`{where}` is missing or no object", f"an object with `kind`: {', '.join(kinds)}")
+    require(isinstance(data, dict), f"`{where}` is missing or no object", f"an object with `kind`: {', '.join(kinds)}")
     kind = data.get("kind")
-    _require(isinstance(kind, str) and kind in kinds, f"`{where}.kind` is `{shown(kind)}`", f"one of {', '.join(kinds)}")
+    require(isinstance(kind, str) and kind in kinds, f"`{where}.kind` is `{shown(kind)}`", f"one of {', '.join(kinds)}")
     cls = kinds[kind]
     names = {f.name for f in fields(cls)}
     values = {k: v for k, v in data.items() if k != "kind"}
     unknown = sorted(set(values) - names)
-    _require(not unknown, f"unknown key `{where}.{', '.join(map(shown, unknown[:5]))}`", f"known: {', '.join(sorted(names))}")
-    if isinstance(values.get("patch"), list):
-        values["patch"] = tuple(values["patch"])
+    require(not unknown, f"unknown key `{where}.{', '.join(map(shown, unknown[:5]))}`", f"known: {', '.join(sorted(names))}")
+    values |= {k: tuple(values[k]) for k in _TUPLES if isinstance(values.get(k), list)}
     try:
         return cls(**values)
     except TypeError as error:

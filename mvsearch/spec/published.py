@@ -1,4 +1,4 @@
-"""The published networks as data, and their names.
+"""The published networks as data, and their names; those of EfficientFormer are in a module of their own.
 
 Sources: MobileViT, Table 4 of arXiv 2110.02178 and apple/ml-cvnets; MobileViTv2, section 3 of
 arXiv 2206.02680 and apple/ml-cvnets; MobileViTv3, Tables 1 and 2 of arXiv 2209.15159 and
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -24,8 +25,12 @@ from mvsearch.spec.arch import (
     Stage,
     make_divisible,
 )
+from mvsearch.spec.efficientformer import TOTAL_STRIDE, EfficientFormerStage, EfficientFormerV2Stage
+from mvsearch.spec.efficientformer_published import RESOLUTION, efficientformers, efficientformersv2
+from mvsearch.spec.efficientformer_published import with_suffix as efficientformer_with_suffix
 
 DEFAULT_RESOLUTION = 256
+"""Of the MobileViT family, and wherever a number has to hold for every network."""
 CONFIG_B = (8, 4, 2)
 """Patch sizes of stages 3 to 5 in MobileViT's Config B (arXiv 2110.02178, section 4.3)."""
 
@@ -90,9 +95,8 @@ def mobilevitv2(multiplier: float, v3: bool = False) -> ArchSpec:
     return ArchSpec(ConvStem(make_divisible(max(16, min(64, 32 * w)), 8, 16)), stages, PoolHead())
 
 
-@lru_cache(maxsize=1)
-def published_networks() -> dict[str, ArchSpec]:
-    """Every published variant by name, patch Config B of v1 included."""
+def _mobilevits() -> dict[str, ArchSpec]:
+    """MobileViT v1, v2 and v3, patch Config B of v1 included."""
     networks: dict[str, ArchSpec] = {}
     for size in _V1:
         networks[f"mobilevit_{size}"] = mobilevit(size)
@@ -117,16 +121,85 @@ def with_patches(spec: ArchSpec, patches: tuple[int, ...]) -> ArchSpec:
     return replace(spec, stages=stages)
 
 
+def _mobilevit_with_suffix(name: str, key: str, value: str) -> ArchSpec | None:
+    parts = value.split(",")
+    ok = key == "patch" and len(parts) == 3 and all(p.isascii() and p.isdigit() and 1 <= int(p) <= 64 for p in parts)
+    return with_patches(network(name), tuple(int(p) for p in parts)) if ok else None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family of published networks.
+
+    Attributes:
+        title: as its papers write it.
+        resolution: side in pixels of the images that its networks were published for.
+        networks: all of them by name.
+        with_suffix: (name, key, value) of `NAME@KEY=VALUE` -> that network; None where there is none.
+        suffixes: what may follow a name, in words.
+        also: suffixes of variants that are published too, and not listed.
+    """
+
+    title: str
+    resolution: int
+    networks: Callable[[], dict[str, ArchSpec]]
+    with_suffix: Callable[[str, str, str], ArchSpec | None]
+    suffixes: str
+    also: tuple[str, ...] = ()
+
+
+MOBILEVIT = "mobilevit"
+_DISTILLED = ("head=distilled",)
+_OF_EFFICIENTFORMER = "`@head=distilled`, or `@resolution=R` with a multiple of 32 pixels, e.g. `@resolution=256`"
+FAMILIES: dict[str, Family] = {
+    MOBILEVIT: Family(
+        "MobileViT", DEFAULT_RESOLUTION, _mobilevits, _mobilevit_with_suffix,
+        "`@patch=P3,P4,P5` with three patch sides from 1 to 64, e.g. `@patch=8,4,2`",
+    ),
+    "efficientformer": Family(
+        "EfficientFormer", RESOLUTION, efficientformers, efficientformer_with_suffix, _OF_EFFICIENTFORMER, _DISTILLED
+    ),
+    "efficientformerv2": Family(
+        "EfficientFormerV2", RESOLUTION, efficientformersv2, efficientformer_with_suffix, _OF_EFFICIENTFORMER, _DISTILLED
+    ),
+}  # fmt: skip
+_FAMILY_OF_STAGE = {"efficientformer": "efficientformer", "efficientformerv2": "efficientformerv2"}
+"""Kinds of stages that tell a family other than MobileViT."""
+
+
+@lru_cache(maxsize=8)
+def published_networks(family: str = MOBILEVIT) -> dict[str, ArchSpec]:
+    """Every published variant of a family by name."""
+    return FAMILIES[family].networks()
+
+
+@lru_cache(maxsize=1)
+def all_published() -> dict[str, ArchSpec]:
+    """The published networks of every family by name."""
+    return {name: spec for family in FAMILIES for name, spec in published_networks(family).items()}
+
+
+def family_of(spec: ArchSpec) -> str:
+    """Key of `FAMILIES` to which a network belongs, by its first stage."""
+    return _FAMILY_OF_STAGE.get(spec.stages[0].kind, MOBILEVIT)
+
+
+def default_resolution(spec: ArchSpec) -> int:
+    """Side in pixels of the images that a network is for: the one that it is bound to, else its family's."""
+    bound = [s.side for s in spec.stages if isinstance(s, EfficientFormerStage | EfficientFormerV2Stage) and s.bound_side]
+    return bound[0] * TOTAL_STRIDE if bound else FAMILIES[family_of(spec)].resolution
+
+
 _V2_NAME = re.compile(r"mobilevitv2_(\d+(?:\.\d+)?)")
 
 
 def network(name: str) -> ArchSpec:
-    """The network of this name, e.g. `mobilevit_xxs`, `mobilevit_xs@patch=8,4,2`, `mobilevitv2_0.75`.
+    """The network of this name, e.g. `mobilevit_xxs`, `mobilevit_xs@patch=8,4,2`, `mobilevitv2_0.75`, `efficientformer_l1`.
 
     Raises:
         InputError: unknown name or suffix, with the nearest names.
     """
-    known = published_networks()
+    known = all_published()
     if name in known:
         return known[name]
     base, _, suffix = name.partition("@")
@@ -141,18 +214,15 @@ def network(name: str) -> ArchSpec:
         raise InputError(
             f"unknown network `{name}`", f"did you mean {', '.join(f'`{n}`' for n in near)}? `mvsearch networks` lists all"
         )
-    return _with_suffix(spec, name, suffix) if suffix else spec
+    return _with_suffix(spec, name, base, suffix) if suffix else spec
 
 
-def _with_suffix(spec: ArchSpec, name: str, suffix: str) -> ArchSpec:
-    key, _, value = suffix.partition("=")
-    parts = value.split(",")
-    ok = key == "patch" and len(parts) == 3 and all(p.isascii() and p.isdigit() and 1 <= int(p) <= 64 for p in parts)
-    if not ok:
-        raise InputError(
-            f"cannot read `@{suffix}` in `{name}`", "`@patch=P3,P4,P5` with three patch sides from 1 to 64, e.g. `@patch=8,4,2`"
-        )
-    return with_patches(spec, tuple(int(p) for p in parts))
+def _with_suffix(spec: ArchSpec, name: str, base: str, suffix: str) -> ArchSpec:
+    family, (key, _, value) = FAMILIES[family_of(spec)], suffix.partition("=")
+    found = family.with_suffix(base, key, value)
+    if found is None:
+        raise InputError(f"cannot read `@{suffix}` in `{name}`", family.suffixes)
+    return found
 
 
 def name_of(spec: ArchSpec) -> str | None:
@@ -162,4 +232,6 @@ def name_of(spec: ArchSpec) -> str | None:
 
 @lru_cache(maxsize=1)
 def _names_by_id() -> dict[str, str]:
-    return {spec.arch_id: name for name, spec in published_networks().items()}
+    names = {spec.arch_id: name for name, spec in all_published().items()}
+    also = [f"{name}@{suffix}" for family in FAMILIES.values() for name in family.networks() for suffix in family.also]
+    return names | {network(name).arch_id: name for name in also}

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mvsearch.spec.budget import Budget
-from mvsearch.spec.plain import read_plain
+from mvsearch.spec.plain import read_plain, shown
 from mvsearch.spec.record import Evaluation, Measurement, Trial
 
 RUN_SCHEMA_VERSION = 2
@@ -14,6 +14,10 @@ RUN_SCHEMA_VERSION = 2
 
 SAMPLERS = ("default", "tpe", "nsga2", "nsga3", "random")
 """What may propose candidates: ours, and Optuna's."""
+STRATEGIES = ("sample", "slimming")
+"""How a space is searched: by proposals from everywhere, or from its largest network down, move by move."""
+SLIM_CRITERIA = ("accuracy-per-ms", "mes")
+"""By which slimming takes a move: least accuracy lost for what it saves, or for what it adds to the Mobile Efficiency Score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class RunSettings:
         screened: whether what one of Optuna's samplers proposes has to pass our screen.
         stop_flat: whether the search ends when the hypervolume has stopped growing.
         measure_trials: networks to measure beyond the front, for a search by measured latencies.
+        strategy: how candidates are found, one of `STRATEGIES`.
+        slim_by: by which slimming takes a move, one of `SLIM_CRITERIA`.
     """
 
     budgets: tuple[Budget, ...]
@@ -82,6 +88,8 @@ class RunSettings:
     screened: bool = True
     stop_flat: bool = True
     measure_trials: int = 0
+    strategy: str = STRATEGIES[0]
+    slim_by: str = SLIM_CRITERIA[0]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -97,8 +105,9 @@ class RunSettings:
         settings = read_plain(cls, data, "settings")
         ranges = [("resolution", settings.resolution, 32, 2048), ("trials", settings.trials, 1, None)]
         ranges += [("seed", settings.seed, 0, None), ("measure_trials", settings.measure_trials, 0, None)]
-        if settings.sampler not in SAMPLERS:
-            raise ValueError(f"`settings.sampler` is `{settings.sampler}`")
+        for name, allowed in (("sampler", SAMPLERS), ("strategy", STRATEGIES), ("slim_by", SLIM_CRITERIA)):
+            if getattr(settings, name) not in allowed:
+                raise ValueError(f"`settings.{name}` is `{shown(getattr(settings, name))}`")
         if train := settings.train:
             ranges += [("train.resolution", train.resolution, 32, None)]
             ranges += [(f"train.{k}", getattr(train, k), 1, None) for k in ("candidates", "steps", "batch_size", "seeds")]
@@ -137,7 +146,7 @@ class SearchCounts:
         proposed: points that the sampler came up with.
         over_budget: rejected on their exact costs, before anything was spent on them.
         duplicates: networks that had been proposed before; never evaluated again.
-        evaluated: distinct candidates within the counted budgets.
+        evaluated: distinct candidates; with a sampler that has a screen, within the counted budgets.
         feasible: of these, those that meet a predicted budget with the stated confidence too.
         failed: evaluations that failed, recorded with their reason.
     """
@@ -195,6 +204,42 @@ class RunnerUp:
 
 
 @dataclass(frozen=True, slots=True)
+class SlimmingStep:
+    """A network on a slimming path.
+
+    Attributes:
+        trial: its number.
+        in_budget: whether it keeps every budget of the run.
+        move: that led to it, in words.
+        lost: points of the lower bound of top-1 that the move took; negative where it brought some. None for the first network.
+        saved_ms: milliseconds of expected latency that it took off; None for the first network.
+        score: points lost for one unit of what the criterion sets them against; None for the first network.
+    """
+
+    trial: int
+    in_budget: bool
+    move: str = ""
+    lost: float | None = None
+    saved_ms: float | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlimmingPath:
+    """From the largest network of a space down, one move after the other.
+
+    Attributes:
+        aim: what it makes for, in words; once that is met, it goes on by milliseconds.
+        steps: the networks that it passes, the largest first.
+        measured: whether its moves were taken by measured latencies.
+    """
+
+    aim: str
+    steps: tuple[SlimmingStep, ...]
+    measured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
     """All that a report shows of one run.
 
@@ -216,6 +261,7 @@ class RunView:
         reference_point: (lower bound of top-1 in %, latency in ms) from which the hypervolume is measured.
         notes: what else there is to say about how the run went, in sentences.
         runner_up: who comes second, and how sure that is; None without a winner, or with nobody else on the front.
+        slimming: the paths of a run by slimming.
     """
 
     settings: RunSettings
@@ -235,6 +281,7 @@ class RunView:
     reference_point: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
     runner_up: RunnerUp | None = None
+    slimming: tuple[SlimmingPath, ...] = ()
 
     @property
     def roles(self) -> dict[str, str]:

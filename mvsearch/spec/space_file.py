@@ -10,10 +10,12 @@ from typing import Any, cast
 
 from mvsearch.errors import InputError, SpaceError, SpecError, printable
 from mvsearch.files import kind_of, read_bytes
+from mvsearch.spec.codec import Codec, Value
 from mvsearch.spec.plain import MAX_INT, shown
-from mvsearch.spec.space import DIMENSION_TYPES, OPTIONAL, Dimension, SearchSpace, Value, check_value, parse_block
+from mvsearch.spec.published import MOBILEVIT
+from mvsearch.spec.space import CODECS, Dimension, SearchSpace
 
-TOP_KEYS = ("name", "description", "resolution", "dimensions")
+TOP_KEYS = ("name", "description", "family", "resolution", "dimensions")
 MAX_CHOICES = 1024
 MAX_FILE_BYTES = 256 * 2**10
 """The largest legal space is smaller; reading takes seconds beyond."""
@@ -97,6 +99,7 @@ class _Reader:
 
     file: str
     faults: list[str] = field(default_factory=list)
+    codec: Codec = CODECS[MOBILEVIT]
 
     def fault(self, node: Any, key: str, what: str) -> None:
         line = node.start_mark.line + 1 if node is not None else 1
@@ -106,21 +109,30 @@ class _Reader:
 
     def space(self, root: Any, default_name: str) -> SearchSpace:
         top = self.mapping(root, "", TOP_KEYS)
+        family = self.text(top.get("family"), "family", MOBILEVIT)
+        if family not in CODECS:
+            self.fault(top["family"], "family", f"`{shown(family)}`; one of {', '.join(CODECS)}")
+            raise SpaceError(tuple(self.faults), _HINT)
+        self.codec = CODECS[family]
         dimensions: list[Dimension] = []
         if "dimensions" in top:
-            nodes = self.mapping(top["dimensions"], "dimensions", tuple(DIMENSION_TYPES))
-            dimensions = [Dimension(name, *self.choices(nodes[name], name)) for name in DIMENSION_TYPES if name in nodes]
+            known = tuple(self.codec.dimensions)
+            nodes = self.mapping(top["dimensions"], "dimensions", known)
+            dimensions = [Dimension(name, *self.choices(nodes[name], name)) for name in known if name in nodes]
             self.check_complete(top["dimensions"], dimensions, set(nodes))
         elif not self.faults:
             self.fault(root, "dimensions", "missing; a mapping from dimension names to choices")
         name = self.text(top.get("name"), "name", default_name)
         description = self.text(top.get("description"), "description", "")
-        resolution = self.scalar(top["resolution"], "resolution") if "resolution" in top else 256
-        if not (isinstance(resolution, int) and not isinstance(resolution, bool) and 32 <= resolution <= 2048):
-            self.fault(top.get("resolution"), "resolution", f"`{shown(resolution)}`; an integer from 32 to 2048 pixels")
+        resolution = self.scalar(top["resolution"], "resolution") if "resolution" in top else self.codec.resolution
+        step = self.codec.resolution_step
+        whole = isinstance(resolution, int) and not isinstance(resolution, bool) and 32 <= resolution <= 2048
+        if not whole or resolution % step:
+            wanted = "an integer" if step == 1 else f"a multiple of {step}"
+            self.fault(top.get("resolution"), "resolution", f"`{shown(resolution)}`; {wanted} from 32 to 2048 pixels")
         if self.faults:
             raise SpaceError(tuple(self.faults), _HINT)
-        return SearchSpace(name, description, tuple(dimensions), resolution)
+        return SearchSpace(name, description, tuple(dimensions), resolution, family)
 
     def mapping(self, node: Any, key: str, known: tuple[str, ...]) -> dict[str, Any]:
         import yaml
@@ -192,7 +204,7 @@ class _Reader:
         value = self.scalar(node, name)
         if len(self.faults) == before:
             try:
-                check_value(name, value)
+                self.codec.check_value(name, value)
             except SpecError as error:
                 self.fault(node, name, f"{error.message}; allowed: {error.hint}")
         return cast(Value, value)
@@ -218,20 +230,15 @@ class _Reader:
             return []
         for end in (low, high, low + step):
             try:
-                check_value(name, min(end, high))
+                self.codec.check_value(name, min(end, high))
             except SpecError as error:
                 self.fault(node, name, f"{error.message}; allowed: {error.hint}")
                 return []
         return list(range(low, high + 1, step))
 
     def check_complete(self, node: Any, dimensions: Iterable[Dimension], given: set[str]) -> None:
-        needed = set(DIMENSION_TYPES) - set(OPTIONAL)
-        for d in dimensions:
-            stage, _, key = d.name.partition(".")
-            # Heads may be left out only where no block has any.
-            if key == "block" and any(parse_block(str(c))[0] == "v1" for c in d.choices):
-                needed.add(f"{stage}.heads")
-        missing = [name for name in DIMENSION_TYPES if name in needed and name not in given]
+        needed = self.codec.needed({d.name: d for d in dimensions})
+        missing = [name for name in self.codec.dimensions if name in needed and name not in given]
         if missing:
             self.fault(node, "dimensions", f"missing: {', '.join(missing)}")
 

@@ -110,6 +110,9 @@ Finished = tuple[Trial, tuple[float, float] | None, float]
 class SearchStudy:
     """Ask and tell over an in-memory Optuna study; the store holds the truth.
 
+    Attributes:
+        exhausted: what it means that there is no candidate to ask for.
+
     Args:
         space: the search space.
         excess: by how much a network exceeds the counted budgets.
@@ -119,6 +122,8 @@ class SearchStudy:
         seed: of the sampler.
         finished: trials of a run that is resumed, in order.
     """
+
+    exhausted = "nothing was found any more that would add to the front"
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 DEPLOYMENT_TARGET = "iOS16"
 PRECISION = "float16"
 INPUT_NAME, OUTPUT_NAME = "image", "logits"
+SCORES = "one score per class, before softmax"
 LAST_COREMLTOOLS_BROKEN_BY_NUMPY = (9, 0)
 """Up to this release a trace fails with numpy 2.4 and later: `int()` of a 1-element array became an error."""
 FIRST_BROKEN_NUMPY = (2, 4)
@@ -143,29 +144,58 @@ def convert(
         ExportError: conversion is not possible on this machine.
         ConversionError: the network cannot be converted; names the operation.
     """
+    path = _free_path(path)
+    require_coremltools()
+    started = time.perf_counter()
+    shape = (1, channels, *image_size(resolution))
+    with quiet_coremltools() as (ct, log):
+        import numpy as np
+
+        package = to_program(
+            ct, log, model, shape,
+            inputs=[ct.TensorType(name=INPUT_NAME, shape=shape, dtype=np.float16)],
+            outputs=[ct.TensorType(name=OUTPUT_NAME, dtype=np.float16)],
+            compute_precision=ct.precision.FLOAT16,
+        )  # fmt: skip
+        package.input_description[INPUT_NAME] = (
+            "RGB image, values in [0, 1], channels first; no mean or standard deviation applied"
+        )
+        package.output_description[OUTPUT_NAME] = SCORES
+        describe(package, {**_identity(model, resolution), **(metadata or {})}, description)
+        save_package(package, path)
+    return _inspect(package.get_spec(), path, time.perf_counter() - started)
+
+
+def require_coremltools() -> None:
+    """Do nothing where networks can be converted.
+
+    Raises:
+        ExportError: why they cannot here, with what to do.
+    """
+    available, reason = coreml_available()
+    if not available:
+        raise ExportError("Core ML programs cannot be made here", reason)
+
+
+def save_package(package: Any, path: Path) -> None:
+    """Write a package, a folder, beside its place and move it there, so that a half-written one is never seen."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".mlpackage-", dir=path.parent))
+    try:
+        package.save(str(staging / path.name))
+        share(staging / path.name)
+        (staging / path.name).rename(path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _free_path(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix != ".mlpackage":
         raise InputError(f"`{path.name}` is no name for a Core ML package", "a path that ends in `.mlpackage`")
     if path.exists():
         raise InputError(f"`{path}` exists", "choose another path, or delete it first")
-    available, reason = coreml_available()
-    if not available:
-        raise ExportError("Core ML programs cannot be made here", reason)
-    started = time.perf_counter()
-    shape = (1, channels, *image_size(resolution))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A package is a folder: written beside its place and moved, so that a half-written one is never seen.
-    staging = Path(tempfile.mkdtemp(prefix=".mlpackage-", dir=path.parent))
-    try:
-        with quiet_coremltools() as (ct, log):
-            package = _convert(ct, log, model, shape)
-            _describe(package, {**_identity(model, resolution), **(metadata or {})}, description)
-            package.save(str(staging / path.name))
-        share(staging / path.name)
-        (staging / path.name).rename(path)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return _inspect(package.get_spec(), path, time.perf_counter() - started)
+    return path
 
 
 def read_package(path: str | Path) -> ConvertedProgram:
@@ -182,8 +212,19 @@ def read_package(path: str | Path) -> ConvertedProgram:
         raise ExportError(f"`{Path(path).name}` cannot be read as a Core ML package: {_first_line(error)}") from error
 
 
-def _convert(ct: Any, log: _Log, model: nn.Module, shape: tuple[int, ...]) -> Any:
-    import numpy as np
+def to_program(ct: Any, log: _Log, model: nn.Module, shape: tuple[int, ...], **options: Any) -> Any:
+    """An ML program of a network, for `DEPLOYMENT_TARGET`, within `quiet_coremltools`.
+
+    Args:
+        ct: as `quiet_coremltools` gives it.
+        log: as `quiet_coremltools` gives it.
+        model: in any mode; left as it is.
+        shape: of the image that it is traced with.
+        options: of coremltools' `convert`: inputs, outputs, precision, ...
+
+    Raises:
+        ConversionError: the network cannot be converted; names the operation.
+    """
     import torch
 
     was_training = model.training
@@ -191,15 +232,13 @@ def _convert(ct: Any, log: _Log, model: nn.Module, shape: tuple[int, ...]) -> An
     try:
         with torch.no_grad():
             traced = torch.jit.trace(model, torch.zeros(shape), check_trace=False)  # type: ignore[no-untyped-call]
-        with _validated_once(ct):
+        with validated_once(ct):
             return ct.convert(
                 traced,
                 convert_to="mlprogram",
-                inputs=[ct.TensorType(name=INPUT_NAME, shape=shape, dtype=np.float16)],
-                outputs=[ct.TensorType(name=OUTPUT_NAME, dtype=np.float16)],
-                compute_precision=ct.precision.FLOAT16,
                 minimum_deployment_target=ct.target[DEPLOYMENT_TARGET],
                 skip_model_load=True,
+                **options,
             )
     except Exception as error:
         match = _FAILED_OP.search(log.text())
@@ -211,12 +250,11 @@ def _convert(ct: Any, log: _Log, model: nn.Module, shape: tuple[int, ...]) -> An
         model.train(was_training)
 
 
-def _describe(package: Any, metadata: Mapping[str, str], description: str) -> None:
+def describe(package: Any, metadata: Mapping[str, str], description: str = "") -> None:
+    """Author, licence, a line on what it is, and our own metadata with its defaults."""
     package.author = "mvsearch"
     package.license = "Apache-2.0"
     package.short_description = description or "MobileViT image classifier. Initial weights, not trained."
-    package.input_description[INPUT_NAME] = "RGB image, values in [0, 1], channels first; no mean or standard deviation applied"
-    package.output_description[OUTPUT_NAME] = "one score per class, before softmax"
     defaults = {
         "normalisation": "none: RGB in [0, 1], no mean or standard deviation",
         "weights": "initial weights, not trained",
@@ -294,7 +332,7 @@ def quiet_coremltools() -> Iterator[tuple[Any, _Log]]:
 
 
 @contextmanager
-def _validated_once(ct: Any) -> Iterator[None]:
+def validated_once(ct: Any) -> Iterator[None]:
     """Validate the program after its last pass instead of after each of the 112: 5.4 s become 3.4 s per network."""
     program = ct.converters.mil.mil.Program
     last: list[Any] = []

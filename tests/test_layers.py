@@ -33,6 +33,7 @@ AT_THE_TOP = {
     "models": {"torch"},
     "accuracy/training": {"torch"},
     "search/study": {"optuna"},
+    "export/timm/blocks.py": {"torch"},  # Copied into files that run where timm is.
     "export/transformers/modeling_mvsearch.py": {"torch"},  # Runs where transformers loads it.
 }
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from mvsearch.costs.lowering import PART_CACHE, SEGMENT_CACHE, Part, Resolution, Segment, lower
+from mvsearch.costs.lowering import PART_CACHE, Part, Resolution, lower
 from mvsearch.costs.op import BYTES_PER_ELEMENT, WEIGHTED_KINDS
+from mvsearch.costs.trace import SEGMENT_CACHE, Segment
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.record import Measurement
 

@@ -117,7 +117,7 @@ def _unseen(spec: ArchSpec) -> list[str]:
 
 def _published(checkpoint: Checkpoint) -> tuple[str, ArchSpec, list[str]]:
     """Name and network of the published one that fits best, and names of others whose weights look the same."""
-    named = {name: _names(checkpoint.format, spec) for name, spec in published_networks().items()}
+    named = {n: names for n, spec in published_networks().items() if (names := _names(checkpoint.format, spec))}
     most = max(len(names & checkpoint.tensors.keys()) for names in named.values())
     near = [name for name, names in named.items() if len(names & checkpoint.tensors.keys()) == most]
     candidates = {name: _sized(published_networks()[name], checkpoint) for name in near}

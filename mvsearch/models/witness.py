@@ -34,6 +34,8 @@ WITHOUT_MACS = frozenset(
         "relu6",
         "hardswish",
         "hardtanh",
+        "avg_pool2d",
+        "sub",
         "sigmoid",
         "expand_as",
     )

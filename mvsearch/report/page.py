@@ -16,6 +16,7 @@ from mvsearch.report.explorer_rows import rows_of
 from mvsearch.report.explorer_sections import explorer_section, live_bar
 from mvsearch.report.figures import plotly_script
 from mvsearch.report.sections import answer_section, front_section, meaning_section, run_section, title_of
+from mvsearch.report.slimming_page import slimming_section
 from mvsearch.report.training_figures import training_figures
 from mvsearch.report.training_page import training_section
 from mvsearch.report.words import escape
@@ -57,6 +58,7 @@ def render_page(view: RunView, trained: Trained | None = None, target: Target | 
 {nearest_section(view)}
 {explorer_section(view, rows, field)}
 {front_section(view)}
+{slimming_section(view)}
 {importance_section(run_importances(rows))}
 {history_section(view)}
 {training_section(trained.marriage, trained.records, trained.anchors) if trained else ""}

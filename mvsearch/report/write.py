@@ -8,6 +8,8 @@ from pathlib import Path
 from mvsearch.report.csv import front_rows, trial_rows, write_csv
 from mvsearch.report.page import render_page
 from mvsearch.report.picture import draw_pictures
+from mvsearch.report.slimming import slimming_rows, write_slimming_csv
+from mvsearch.report.slimming_picture import draw_slimming
 from mvsearch.report.training_csv import training_rows, write_training_csv
 from mvsearch.search.trained_front import Trained
 from mvsearch.spec.run import RunView
@@ -17,7 +19,9 @@ REPORT_FILES = ("trials.csv", "front.csv", "report.html", "pareto.svg", "pareto.
 
 
 def write_report(view: RunView, folder: Path, trained: Trained | None = None, target: Target | None = None) -> tuple[Path, ...]:
-    """Write `trials.csv`, `front.csv`, `report.html`, `pareto.svg`, `pareto.png`, perhaps `training.csv` into a folder.
+    """Write `trials.csv`, `front.csv`, `report.html`, `pareto.svg`, `pareto.png` into a folder.
+
+    Of a run with trainings `training.csv` as well, of one by slimming `slimming.csv` and `slimming.svg`.
 
     Every file is written beside its place and then moved there, so that a reader, or a run that is killed,
     never meets half a file. The pictures are left out while there is nothing to draw.
@@ -39,6 +43,9 @@ def write_report(view: RunView, folder: Path, trained: Trained | None = None, ta
     if trained:
         rows = training_rows(trained.marriage, trained.records, trained.anchors)
         written.append(_replace(folder / "training.csv", lambda path: write_training_csv(path, rows)))
+    if view.slimming:
+        written.append(_replace(folder / "slimming.csv", lambda path: write_slimming_csv(path, slimming_rows(view))))
+        written.append(_replace(folder / "slimming.svg", lambda path: draw_slimming(view, path)))
     if view.front or view.published:
         svg, png = folder / "pareto.svg", folder / "pareto.png"
         drafts = (_draft(svg), _draft(png))

@@ -209,6 +209,7 @@ class SlimmingStep:
 
     Attributes:
         trial: its number.
+        evaluation: by which its move was judged.
         in_budget: whether it keeps every budget of the run.
         move: that led to it, in words.
         lost: points of the lower bound of top-1 that the move took; negative where it brought some. None for the first network.
@@ -217,6 +218,7 @@ class SlimmingStep:
     """
 
     trial: int
+    evaluation: Evaluation
     in_budget: bool
     move: str = ""
     lost: float | None = None

@@ -13,5 +13,5 @@ def test_closed_form_equals_the_official_count(golden: Golden) -> None:
 
 
 def test_the_data_is_whole() -> None:
-    assert len(official()) == 23
+    assert len(official()) == 37
     assert len({g.spec for g in ablation()}) == 96

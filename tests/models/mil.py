@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from mvsearch.costs import Resolution, lower
-from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.arch import ArchSpec, MobileViTV2Stage
 from mvsearch.targets.coreml.convert import convert
 
 Shape = tuple[int, ...]
@@ -35,10 +35,11 @@ class Row(NamedTuple):
 
 
 class Value(NamedTuple):
-    """Shape and size in bytes of a value of the program."""
+    """Shape and size in bytes of a value of the program; `is_set` of a constant that is a switch."""
 
     shape: Shape
     num_bytes: int
+    is_set: bool = False
 
 
 _KINDS = {
@@ -52,6 +53,7 @@ _KINDS = {
     **dict.fromkeys(("relu", "relu6", "clip", "thresholded_relu"), "relu"),
     "sigmoid_hard": "sigmoid",
     **dict.fromkeys(("add", "mul", "sub", "square", "sqrt", "real_div"), "elementwise"),
+    "avg_pool": "pool",
     **dict.fromkeys(("reshape", "squeeze", "expand_dims"), "reshape"),
     "transpose": "transpose",
     **dict.fromkeys(("split", "tile", "slice_by_index"), "slice"),
@@ -65,8 +67,10 @@ def lowered_rows(spec: ArchSpec, resolution: Resolution) -> list[Row]:
 
     GroupNorm's scale and shift are left out of the weights: while they are 1 and 0 the converter drops them.
     """
+    has_group_norms = any(isinstance(stage, MobileViTV2Stage) for stage in spec.stages)
+    free = "elementwise" if has_group_norms else ""
     return [
-        Row(op.kind, op.macs, op.inputs, op.outputs, op.bytes_moved, 0 if op.kind == "elementwise" else 2 * op.weights)
+        Row(op.kind, op.macs, op.inputs, op.outputs, op.bytes_moved, 0 if op.kind == free else 2 * op.weights)
         for part in lower(spec, resolution)
         for op in part.ops
     ]
@@ -95,7 +99,8 @@ def converted_rows(spec: ArchSpec, model: nn.Module, resolution: Resolution) -> 
     rows = []
     for op in function.block_specializations[function.opset].operations:
         found = constants if op.type == "const" else activations
-        found.update({value.name: _value(value.type) for value in op.outputs})
+        switched = op.type == "const" and any(op.attributes["val"].immediateValue.tensor.bools.values)
+        found.update({value.name: _value(value.type)._replace(is_set=switched) for value in op.outputs})
         if op.type != "const":
             rows.append(_row(op, activations, constants))
     return rows
@@ -124,5 +129,6 @@ def _row(op: Any, activations: dict[str, Value], constants: dict[str, Value]) ->
     elif op.type == "linear":
         macs = prod(inputs[0]) * constants[names["weight"][0]].shape[0]
     elif op.type == "matmul":
-        macs = prod(outputs[0]) * inputs[0][-1]
+        turned = "transpose_x" in names and constants[names["transpose_x"][0]].is_set
+        macs = prod(outputs[0]) * inputs[0][-2 if turned else -1]
     return Row(kind, macs, inputs, outputs, sum(v.num_bytes for v in (*read, *written)), weights)

@@ -15,6 +15,8 @@ QUICK = {
     "mobilevitv2_0.5@256",
     "mobilevitv3_xxs_l2@256",
     "mobilevitv3_0.5@256",
+    "efficientformer_l1@224",
+    "efficientformerv2_s0@head=distilled@224",
 }
 
 

@@ -106,9 +106,10 @@ def _steps(
     before: tuple[Trial, Standing] | None = None
     for number in path.trials:
         trial = trials[number]
-        evaluation = known.get(trial.evaluation.arch_id, trial.evaluation)
-        standing = standing_of(evaluation if not evaluation.failure else trial.evaluation, goals)
-        step = SlimmingStep(number, not violated(standing, budgets), "" if before else "the largest network")
+        found = known.get(trial.evaluation.arch_id, trial.evaluation)
+        evaluation = trial.evaluation if found.failure else found
+        standing = standing_of(evaluation, goals)
+        step = SlimmingStep(number, evaluation, not violated(standing, budgets), "" if before else "the largest network")
         if before:
             move = move_between(before[0].point, trial.point)
             weighed = weigh(before[1], standing, limits, CRITERIA[criterion])

@@ -1,0 +1,5 @@
+"""Packages for Core ML that an app takes as they are."""
+
+from mvsearch.export.coreml.exporter import EXPORTER
+
+__all__ = ["EXPORTER"]

@@ -68,7 +68,7 @@ def test_exports_are_added_to_an_entry(tmp_path: Path, fake: FakeExporter) -> No
     assert (folder / "notes" / "a.txt").read_text() == f"mvsearch_{V1.arch_id}"
     assert (folder / "mine.txt").read_text() == "mine"
     assert "### Weights in one file" in (folder / "README.md").read_text()
-    with pytest.raises(InputError, match="`.*model.onnx` exists") as error:
+    with pytest.raises(InputError, match=r"`.*model\.onnx` exists") as error:
         add_exports(folder, ("onnx",))
     assert "--overwrite" in error.value.hint
     assert add_exports(folder, ("onnx",), leave_out=True)[0].status == "kept"

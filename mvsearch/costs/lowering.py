@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from mvsearch.costs import efficientformer
 from mvsearch.costs.op import Op, Shape
@@ -36,6 +36,16 @@ NETWORK_CACHE = 256
 """Networks whose parts are remembered: what is counted is predicted and estimated next."""
 PART_CACHE = 4096
 """Parts that are remembered; neighbours in a search share most of theirs."""
+Lowering = Callable[[Plan, str, Any, Shape, int], Shape]
+"""(plan, name, part, shape that it reads, classes) -> shape that it writes."""
+
+
+class Form(NamedTuple):
+    """How a block's transformer is computed: from a map to tokens, a layer, and back after the last norm."""
+
+    unfold: Callable[..., Shape]
+    layer: Callable[..., Shape]
+    fold: Callable[..., Shape]
 
 
 def image_size(resolution: Resolution) -> tuple[int, int]:
@@ -90,19 +100,30 @@ def lower(spec: ArchSpec, resolution: Resolution) -> tuple[Part, ...]:
 
 @lru_cache(maxsize=NETWORK_CACHE)
 def _lower(spec: ArchSpec, height: int, width: int) -> tuple[Part, ...]:
+    return chain(spec, height, width, lower_part)
+
+
+def chain(spec: ArchSpec, height: int, width: int, lowered: Callable[[str, Any, Shape, str, int], Part]) -> tuple[Part, ...]:
+    """Stem, stages and head by `lowered(name, part, shape, activation, num_classes)`, each on what the one before it writes."""
     shape: Shape = (1, spec.in_channels, height, width)
     parts = []
     for name, part in (("stem", spec.stem), *((f"stages.{i}", s) for i, s in enumerate(spec.stages))):
-        parts.append(_lower_part(name, part, shape, spec.activation, 0))
+        parts.append(lowered(name, part, shape, spec.activation, 0))
         shape = parts[-1].output
-    parts.append(_lower_part("head", spec.head, shape, spec.activation, spec.num_classes))
+    parts.append(lowered("head", spec.head, shape, spec.activation, spec.num_classes))
     return tuple(parts)
 
 
 @lru_cache(maxsize=PART_CACHE)
-def _lower_part(name: str, part: Any, shape: Shape, activation: str, num_classes: int) -> Part:
+def lower_part(name: str, part: Any, shape: Shape, activation: str, num_classes: int) -> Part:
+    """One stem, stage or head, shared between networks."""
+    return planned(_LOWERINGS[type(part)], name, part, shape, activation, num_classes)
+
+
+def planned(lowering: Lowering, name: str, part: Any, shape: Shape, activation: str, num_classes: int) -> Part:
+    """A part by this lowering, made anew."""
     plan = Plan(activation)
-    output = _LOWERINGS[type(part)](plan, name, part, shape, num_classes)
+    output = lowering(plan, name, part, shape, num_classes)
     return Part(name, getattr(part, "block", part.kind), tuple(plan.segments), output)
 
 
@@ -155,25 +176,26 @@ def _local(t: Trace, name: str, x: Shape, dim: int, depthwise: bool) -> Shape:
     return t.conv(f"{name}.conv_1x1", y, dim, norm=False)
 
 
-def _mobilevit(p: Plan, name: str, stage: MobileViTStage, x: Shape, _: int) -> Shape:
+def mobilevit(p: Plan, name: str, stage: MobileViTStage, x: Shape, form: Form) -> Shape:
+    """An inverted residual and a block with softmax attention."""
     x = p.run(_inverted_residual, f"{name}.0", x, stage.channels, stage.expansion, 2)
     name, channels = f"{name}.1", stage.channels
     with p.hold(x if stage.residual or not stage.concat_local else None):
         local = p.run(_local, name, x, stage.dim, stage.dw_local)
         with p.hold(local if stage.concat_local else None):
-            y = _softmax_transformer(p, name, stage, local)
+            y = _softmax_transformer(p, name, stage, local, form)
             y = p.run(_conv_act, name, f"{name}.conv_proj", y, channels)
         y = p.run(_concat, name, local if stage.concat_local else x, y)
         y = p.run(_conv_act, name, f"{name}.conv_fusion", y, channels, 1 if stage.fuse_1x1 else 3)
     return p.run(_elementwise, name, y, x) if stage.residual else y
 
 
-def _softmax_transformer(p: Plan, name: str, stage: MobileViTStage, local: Shape) -> Shape:
+def _softmax_transformer(p: Plan, name: str, stage: MobileViTStage, local: Shape, form: Form) -> Shape:
     size, tiled = local[2:], _tiled(local, stage.patch)
     y = local if tiled == size else p.run(_resize, name, local, *tiled)
-    y = p.run(_unfold, name, y, stage.patch)
-    y = p.run(_softmax_layer, f"{name}.transformer.*", y, stage.heads, stage.ffn_dim, times=stage.depth)
-    y = p.run(_fold, name, y, stage.patch, tiled)
+    y = p.run(form.unfold, name, y, stage.patch)
+    y = p.run(form.layer, f"{name}.transformer.*", y, stage.heads, stage.ffn_dim, times=stage.depth)
+    y = p.run(form.fold, name, y, stage.patch, tiled)
     return y if tiled == size else p.run(_resize, name, y, *size)
 
 
@@ -232,7 +254,8 @@ def _softmax_attention(t: Trace, name: str, x: Shape, heads: int) -> Shape:
     return t.linear(f"{name}.proj", t.reshape(name, y, x), d)
 
 
-def _mobilevitv2(p: Plan, name: str, stage: MobileViTV2Stage, x: Shape, _: int) -> Shape:
+def mobilevitv2(p: Plan, name: str, stage: MobileViTV2Stage, x: Shape, form: Form) -> Shape:
+    """An inverted residual and a block with separable attention."""
     x = p.run(_inverted_residual, f"{name}.0", x, stage.channels, stage.expansion, 2)
     name, tiled = f"{name}.1", _tiled(x, stage.patch)
     if tiled != x[2:]:
@@ -240,9 +263,9 @@ def _mobilevitv2(p: Plan, name: str, stage: MobileViTV2Stage, x: Shape, _: int) 
     with p.hold(x if stage.residual else None):
         local = p.run(_local, name, x, stage.dim, True)
         with p.hold(local if stage.concat_local else None):
-            y = p.run(_unfold_separable, name, local, stage.patch)
-            y = p.run(_separable_layer, f"{name}.transformer.*", y, stage.ffn_dim, times=stage.depth)
-            y = p.run(_fold_separable, name, y, stage.patch, tiled)
+            y = p.run(form.unfold, name, local, stage.patch)
+            y = p.run(form.layer, f"{name}.transformer.*", y, stage.ffn_dim, times=stage.depth)
+            y = p.run(form.fold, name, y, stage.patch, tiled)
         y = p.run(_merge, name, y, local if stage.concat_local else None, stage.channels)
     return p.run(_elementwise, name, y, x) if stage.residual else y
 
@@ -310,11 +333,13 @@ def _pool_head(p: Plan, name: str, head: PoolHead, x: Shape, num_classes: int) -
     return p.run(_classifier, name, x, num_classes)
 
 
-_LOWERINGS: dict[type, Callable[[Plan, str, Any, Shape, int], Shape]] = {
+_SOFTMAX = Form(_unfold, _softmax_layer, _fold)
+_SEPARABLE = Form(_unfold_separable, _separable_layer, _fold_separable)
+_LOWERINGS: dict[type, Lowering] = {
     ConvStem: _stem,
     InvertedResidualStage: _inverted_residuals,
-    MobileViTStage: _mobilevit,
-    MobileViTV2Stage: _mobilevitv2,
+    MobileViTStage: lambda p, name, stage, x, _: mobilevit(p, name, stage, x, _SOFTMAX),
+    MobileViTV2Stage: lambda p, name, stage, x, _: mobilevitv2(p, name, stage, x, _SEPARABLE),
     ExpandHead: _expand_head,
     PoolHead: _pool_head,
     **efficientformer.LOWERINGS,

@@ -22,7 +22,7 @@ from tests.strategies import random_spec, specs
 OFFICIAL = json.loads((Path(__file__).parents[1] / "data" / "official_names.json").read_text())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(specs())
 def test_there_and_back_is_exact_for_every_network(spec: ArchSpec) -> None:
     state = build(spec).state_dict()
@@ -84,6 +84,12 @@ def test_what_is_missing_stays_missing() -> None:
     spec = NETS["v2"]
     state = {k: v for k, v in build(spec).state_dict().items() if "num_batches_tracked" not in k}
     assert from_library("cvnets", spec, to_library("cvnets", spec, state)).keys() == state.keys()
+
+
+@pytest.mark.parametrize("library", ["cvnets", "transformers"])
+def test_a_family_that_a_library_does_not_have_has_no_names_there(library: str) -> None:
+    with pytest.raises(InputError, match="has no names for the stem `double_conv`"):
+        tensor_names(library, network("efficientformer_l1"))
 
 
 def test_nobodys_names_are_not_recognised() -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import nn
 
-from mvsearch.costs import Resolution, lower
+from mvsearch.costs import Part, Resolution, lower
 from mvsearch.spec.arch import ArchSpec, MobileViTV2Stage
 from mvsearch.targets.coreml.convert import convert
 
 Shape = tuple[int, ...]
+Lowering = Callable[[ArchSpec, Resolution], tuple[Part, ...]]
 FLOAT_BYTES = {10: 2, 11: 4, 12: 8}
 """Size of the program's float types (`DataType` of MIL.proto)."""
 
@@ -44,7 +45,7 @@ class Value(NamedTuple):
 
 _KINDS = {
     "linear": "linear",
-    "matmul": "matmul",
+    **dict.fromkeys(("matmul", "einsum"), "matmul"),
     "softmax": "softmax",
     "layer_norm": "layer_norm",
     **dict.fromkeys(("reduce_mean", "reduce_sum"), "reduce"),
@@ -55,15 +56,15 @@ _KINDS = {
     **dict.fromkeys(("add", "mul", "sub", "square", "sqrt", "real_div"), "elementwise"),
     "avg_pool": "pool",
     **dict.fromkeys(("reshape", "squeeze", "expand_dims"), "reshape"),
-    "transpose": "transpose",
+    **dict.fromkeys(("transpose", "pixel_shuffle", "pixel_unshuffle"), "transpose"),
     **dict.fromkeys(("split", "tile", "slice_by_index"), "slice"),
     "concat": "concat",
     **dict.fromkeys(("upsample_bilinear", "resize_bilinear"), "resize"),
 }
 
 
-def lowered_rows(spec: ArchSpec, resolution: Resolution) -> list[Row]:
-    """What the closed form says.
+def lowered_rows(spec: ArchSpec, resolution: Resolution, lowering: Lowering = lower) -> list[Row]:
+    """What the closed form says, of the plain graph unless another lowering is given.
 
     GroupNorm's scale and shift are left out of the weights: while they are 1 and 0 the converter drops them.
     """
@@ -71,7 +72,7 @@ def lowered_rows(spec: ArchSpec, resolution: Resolution) -> list[Row]:
     free = "elementwise" if has_group_norms else ""
     return [
         Row(op.kind, op.macs, op.inputs, op.outputs, op.bytes_moved, 0 if op.kind == free else 2 * op.weights)
-        for part in lower(spec, resolution)
+        for part in lowering(spec, resolution)
         for op in part.ops
     ]
 
@@ -128,6 +129,9 @@ def _row(op: Any, activations: dict[str, Value], constants: dict[str, Value]) ->
         macs = prod(weight) * prod(outputs[0][2:])
     elif op.type == "linear":
         macs = prod(inputs[0]) * constants[names["weight"][0]].shape[0]
+    elif op.type == "einsum":
+        # nchw,nwhu->nchu, the only one there is.
+        macs = prod(outputs[0]) * inputs[0][-1]
     elif op.type == "matmul":
         turned = "transpose_x" in names and constants[names["transpose_x"][0]].is_set
         macs = prod(outputs[0]) * inputs[0][-2 if turned else -1]

@@ -50,6 +50,18 @@ def test_an_image_input_has_no_shape(tmp_path) -> None:
     assert (only.name, only.shape) == ("image", ())
 
 
+def test_a_network_that_takes_images_is_not_measured(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"`a\.mlpackage` takes images"):
+        artifact_of(write_package(tmp_path / "a.mlpackage", OURS, shape=()))
+
+
+def test_another_graph_of_a_network_is_another_thing_to_measure(tmp_path) -> None:
+    plain = artifact_of(write_package(tmp_path / "a.mlpackage", {**OURS, "mvsearch.graph": "plain"}))
+    other = artifact_of(write_package(tmp_path / "b.mlpackage", {**OURS, "mvsearch.graph": "neural-engine"}))
+    assert plain.key == artifact_of(write_package(tmp_path / "c.mlpackage", OURS)).key
+    assert other.key == f"{plain.key}/neural-engine"
+
+
 def test_the_hash_is_of_the_content(tmp_path) -> None:
     first = content_hash(write_package(tmp_path / "a.mlpackage", OURS, ids="1F"))
     assert first == content_hash(write_package(tmp_path / "b.mlpackage", OURS, ids="2E"))

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from mvsearch.export.coreml.packages import FLOAT16, FLOAT32, FOLDER, INT8, LABEL_PROBABILITIES, LAYOUTS, PRECISIONS, Graph
 from mvsearch.export.exporter import Check, Refusal, Subject
 from mvsearch.export.runtime import version
+from mvsearch.targets.catalog import get_target
 from mvsearch.targets.coreml.convert import coreml_available
+from mvsearch.targets.graphs import GraphChoice, choose_graph
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,9 +40,17 @@ class CoreMLExporter:
     def write(self, subject: Subject, model: nn.Module, folder: Path) -> Mapping[str, Any]:
         """See `Exporter.write`."""
         from mvsearch.export.coreml.packages import write_packages
+        from mvsearch.models.neural_engine import for_neural_engine
 
-        write_packages(subject, model, Graph("plain"), folder / FOLDER)
-        return {"graph": "plain", "packages": {name: _facts(folder / FOLDER / name, name) for name in PRECISIONS}}
+        choice = _choose(subject)
+        form = model if choice.graph == "plain" else for_neural_engine(model)
+        write_packages(subject, form, Graph(choice.graph, choice.why), folder / FOLDER)
+        return {
+            "graph": choice.graph,
+            "graph_why": choice.why,
+            "predicted": {graph: m.to_json() for graph, m in choice.predicted.items()},
+            "packages": {name: _facts(folder / FOLDER / name, name) for name in PRECISIONS},
+        }
 
     def check(self, subject: Subject, model: nn.Module, folder: Path) -> Check:
         """Run the packages' operations here, and on a Mac by Core ML, and compare every weight: see `verify`."""
@@ -64,7 +74,8 @@ class CoreMLExporter:
         mode = "RGB" if subject.spec.in_channels == 3 else "L"
         return f"""`{FOLDER}/{FLOAT16}` goes into an Xcode project as it is (iOS 16, macOS 13): it takes an image, scales its \
 pixels itself and gives the class (`classLabel`), the probability of each (`{LABEL_PROBABILITIES}`) and the `logits`. \
-`{FLOAT32}` computes in float32, which the Neural Engine does not; `{INT8}` is half as large.
+`{FLOAT32}` computes in float32, which the Neural Engine does not; `{INT8}` has weights of 8 bits, for a smaller app. \
+{_graph_sentence(subject)}
 
 ```python
 import sys
@@ -82,6 +93,18 @@ if on_a_mac:
 
 
 EXPORTER = CoreMLExporter()
+
+
+def _choose(subject: Subject) -> GraphChoice:
+    return choose_graph(subject.spec, subject.resolution, get_target(subject.target) if subject.target else None)
+
+
+def _graph_sentence(subject: Subject) -> str:
+    choice = _choose(subject)
+    form = (
+        "as it is built" if choice.graph == "plain" else "in a form for the Neural Engine (channels first, attention by head)"
+    )
+    return f"The network is converted {form}: {choice.why}."
 
 
 def _facts(path: Path, name: str) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class TimmExporter:
         """See `Exporter`."""
         height, width = image_size(subject.resolution)
         name, module = model_name(subject), module_name(subject)
+        channels = "RGB" if subject.spec.in_channels == 3 else f"{subject.spec.in_channels} channels"
         return f"""\
 The folder `timm` works on its own: copy it where you like. Importing its Python file registers the network, with timm's own
 options (`num_classes`, `in_chans`, `features_only`); after that, `timm.create_model("local-dir:timm", pretrained=True)`
@@ -95,7 +96,7 @@ import {module}  # registers `{name}`
 import timm
 import torch
 
-images = torch.rand(1, {subject.spec.in_channels}, {height}, {width})  # RGB in [0, 1], no mean and no deviation
+images = torch.rand(1, {subject.spec.in_channels}, {height}, {width})  # {channels} in [0, 1], no mean and no deviation
 model = timm.create_model("{name}", pretrained=True).eval()
 with torch.inference_mode():
     logits = model(images)  # (1, {subject.spec.num_classes})

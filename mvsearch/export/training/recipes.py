@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mvsearch.export.dimensions import width_multiplier
 from mvsearch.spec.arch import ArchSpec, MobileViTStage, MobileViTV2Stage
 from mvsearch.spec.published import name_of
 
@@ -18,6 +19,12 @@ EVALUATION_CROP = 256 / 288
 """Side of the central crop to the shorter side of the resized image (apple/ml-cvnets: resize 288, crop 256)."""
 _V2_LAST_WIDTH = 512
 """Channels of MobileViTv2-1.0's last stage (arXiv 2206.02680, section 3)."""
+SOURCES = """\
+A: arXiv 2110.02178 (MobileViT). B: arXiv 2206.02680 (MobileViTv2). C: arXiv 2209.15159 (MobileViTv3).
+D: arXiv 2206.01191 and 2212.08059 (EfficientFormer).
+cvnets: apple/ml-cvnets 7771756, `config/classification/imagenet/`; cvnets-1: its commit d38a116;
+cvnets-m: its `README-mobilevit-v2.md`. v3: micronDLA/MobileViTv3 d381beb. snap: snap-research/EfficientFormer d01da42."""
+"""What the names in `recipes.yaml` stand for."""
 _DATA = Path(__file__).with_name("recipes.yaml")
 
 
@@ -59,7 +66,10 @@ class Recipe:
 
 
 def recipe_of(spec: ArchSpec) -> Recipe:
-    """The recipe of a network: its family's; of v2, weight decay and learning rate follow the width."""
+    """The recipe of a network: its family's; of v2, weight decay and learning rate follow the width.
+
+    The width is the multiplier that gives its widths, or that of its last stage.
+    """
     family, reason = family_of(spec)
     data = _data()[family]
     settings = {name: Setting(value, source) for name, (value, source) in data["settings"].items()}
@@ -106,7 +116,7 @@ def _is_xxs(spec: ArchSpec) -> bool:
 
 
 def _by_width(spec: ArchSpec, data: Mapping[str, Any]) -> dict[str, Setting]:
-    width = spec.stages[-1].channels / _V2_LAST_WIDTH
+    width = width_multiplier(spec) or spec.stages[-1].channels / _V2_LAST_WIDTH
     settings = {}
     for name in ("weight_decay", "max_lr"):
         points = {float(w): float(v) for w, v in data[name].items()}

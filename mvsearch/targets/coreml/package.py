@@ -78,10 +78,17 @@ def artifact_of(path: Path, spec: ArchSpec | None = None) -> Artifact:
     if not arch_id or not resolution.isdigit():
         sides = next((i.shape[-1] for i in package.inputs if len(i.shape) == 4), 0)
         return Artifact(f"sha256:{package.sha256}", sides, spec, path, package.sha256)
+    if not all(i.shape for i in package.inputs):
+        raise InputError(
+            f"`{path.name}` takes images, as apps do; programs that take arrays are measured",
+            "measure the network or its library entry: it is converted anew",
+        )
     spec = spec or _spec(path, package.ours("spec"))
     if spec and spec.arch_id != arch_id:
         raise InputError(f"`{path.name}` is `{arch_id}`, and not `{spec.arch_id}`", "bring a folder and its packages together")
     made = f"{package.deployment_target}-{package.ours('precision')}/{package.made_by}"
+    if (graph := package.ours("graph")) not in ("", "plain"):
+        made += f"/{graph}"
     return Artifact(f"{arch_id}@{resolution}/{made}", int(resolution), spec, path, package.sha256)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TITLE = "ONNX Runtime"
 PROTOCOL = "onnxruntime-1thread-paired"
 OPSET = 17
-INPUT, OUTPUT = "image", "logits"
+INPUT, OUTPUT, BATCH = "image", "logits", "batch"
 NEEDED = ("torch", "onnx", "onnxruntime")
 
 
@@ -32,13 +32,16 @@ def versions() -> tuple[tuple[str, str], ...]:
     return tuple((name, metadata.version(name)) for name in ("onnxruntime", "torch"))
 
 
-def export_onnx(model: nn.Module, resolution: Resolution, destination: str | Path | BinaryIO) -> None:
+def export_onnx(
+    model: nn.Module, resolution: Resolution, destination: str | Path | BinaryIO, *, open_batch: bool = False
+) -> None:
     """Write a network as ONNX at batch 1 and a fixed size, batch norm folded.
 
     Args:
         model: `(1, C, H, W)` -> logits; it is put into eval mode for the export and back after it.
         resolution: side of a square image, or (height, width), in pixels.
         destination: a path or an open binary file.
+        open_batch: let the file take any number of images at once, instead of one.
     """
     import torch
 
@@ -66,6 +69,7 @@ def export_onnx(model: nn.Module, resolution: Resolution, destination: str | Pat
                     input_names=[INPUT],
                     output_names=[OUTPUT],
                     do_constant_folding=True,
+                    dynamic_axes={INPUT: {0: BATCH}, OUTPUT: {0: BATCH}} if open_batch else None,
                 )
             finally:
                 logger.setLevel(level)

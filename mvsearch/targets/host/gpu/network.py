@@ -52,12 +52,10 @@ def fold_batch_norm(network: nn.Module) -> None:
         ConversionError: a batch norm is left over that follows no convolution.
     """
     from torch import nn
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-    for module in list(network.modules()):
-        conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            module.conv, module.bn = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    from mvsearch.models import folding
+
+    folding.fold_batch_norm(network)
     left = next((name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)), None)
     if left is not None:
         raise ConversionError(

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mvsearch.errors import ExportError, InputError, MvsearchError
-from mvsearch.export.exporter import Check, Exporter, Subject
-from mvsearch.export.registry import exporter
+from mvsearch.export.exporter import Check, Subject
+from mvsearch.export.registry import FILES, exporter
 from mvsearch.files import share
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Silence:
 class Plan:
     """What will be made, and what will not."""
 
-    exporters: tuple[Exporter, ...]
+    names: tuple[str, ...]
     left_out: tuple[Outcome, ...]
 
 
@@ -88,14 +88,14 @@ def plan(names: Sequence[str], subject: Subject, leave_out: bool) -> Plan:
     Raises:
         InputError: a library cannot express the network, or is not installed, and was asked for by name; all of them at once.
     """
-    able: list[Exporter] = []
+    able: list[str] = []
     left: list[Outcome] = []
     for name in names:
         e = exporter(name)
         refusal = e.refuse(subject)
         why = f"{refusal.dimension}: {refusal.message}" if refusal else e.missing()
         if why is None:
-            able.append(e)
+            able.append(name)
         elif refusal:
             left.append(Outcome(name, e.title, "refused", why, refusal.hint))
         else:
@@ -110,37 +110,56 @@ _VERBS = {"refused": "cannot express this network", "missing": "cannot be made h
 
 
 def make(
-    exporters: Sequence[Exporter], subject: Subject, model: nn.Module, folder: Path, listener: ExportListener
+    names: Sequence[str], subject: Subject, model: nn.Module, folder: Path, listener: ExportListener
 ) -> tuple[Outcome, ...]:
     """Write exports into an entry that is not yet at its place, and rebuild each from its files.
+
+    One alone is made in this process, several by workers.
 
     Raises:
         ExportError: one cannot be written, or is not the network.
     """
-    return tuple(_make_one(e, subject, model, folder, listener) for e in exporters)
+    titles = {name: exporter(name).title for name in names}
+    if len(names) == 1:
+        listener.began(names[0], titles[names[0]])
+        outcome = make_one(names[0], subject, model, folder)
+        listener.ended(outcome)
+        return (outcome,)
+    from mvsearch.export.workers import made_by_workers
+
+    made: dict[str, Outcome] = {}
+    for answer in made_by_workers(names, folder, lambda name: listener.began(name, titles[name])):
+        name, info = answer["name"], answer["info"]
+        check = Check(info["check"]["difference"], info["check"]["by"], tuple(info["check"]["notes"]))
+        made[name] = Outcome(name, titles[name], "written", info=info, check=check, seconds=answer["seconds"])
+        listener.ended(made[name])
+    return tuple(made[name] for name in names)
 
 
-def _make_one(e: Exporter, subject: Subject, model: nn.Module, folder: Path, listener: ExportListener) -> Outcome:
-    listener.began(e.name, e.title)
+def make_one(name: str, subject: Subject, model: nn.Module, folder: Path) -> Outcome:
+    """Write one export into an entry that is not yet at its place, and rebuild it from its files.
+
+    Raises:
+        ExportError: it cannot be written, or is not the network.
+    """
+    e = exporter(name)
     started = time.perf_counter()
     try:
         info = dict(e.write(subject, model, folder))
         check = e.check(subject, model, folder)
     except MvsearchError as error:
-        raise ExportError(f"`{e.name}`: {error.message}", error.hint or "nothing was written to its place") from error
-    files = [name for name in e.files if (folder / name).exists()]
+        raise ExportError(f"`{name}`: {error.message}", error.hint or "nothing was written to its place") from error
+    files = [f for f in e.files if (folder / f).exists()]
     if not files:
-        raise ExportError(f"`{e.name}` has written none of its files")
+        raise ExportError(f"`{name}` has written none of its files")
     info |= {"title": e.title, "files": files, "check": check.to_json(), "usage": e.usage(subject)}
-    outcome = Outcome(e.name, e.title, "written", info=info, check=check, seconds=time.perf_counter() - started)
-    listener.ended(outcome)
-    return outcome
+    return Outcome(name, e.title, "written", info=info, check=check, seconds=time.perf_counter() - started)
 
 
 def add(
     folder: Path,
     base_files: Sequence[str],
-    exporters: Sequence[Exporter],
+    names: Sequence[str],
     subject: Subject,
     model: nn.Module,
     listener: ExportListener,
@@ -151,7 +170,7 @@ def add(
     Args:
         folder: of the entry.
         base_files: what exporters find in it: configuration and weights.
-        exporters: what to make.
+        names: of exporters, what to make.
         subject: what the entry is.
         model: its network.
         listener: hears of the progress.
@@ -170,9 +189,9 @@ def add(
         stage.mkdir()
         for name in base_files:
             shutil.copy2(folder / name, stage / name)
-        outcomes = make(exporters, subject, model, stage, listener)
+        outcomes = make(names, subject, model, stage, listener)
         share(stage)
-        _install(stage, folder, [f for e in exporters for f in e.files], work / "old", lambda: record(outcomes))
+        _install(stage, folder, [f for name in names for f in FILES[name]], work / "old", lambda: record(outcomes))
     except OSError as error:
         raise InputError(f"`{folder}` could not be written: {error.strerror or error}", "nothing was changed there") from error
     finally:
@@ -180,12 +199,12 @@ def add(
     return outcomes
 
 
-def _install(stage: Path, folder: Path, names: Sequence[str], old: Path, record: Callable[[], None]) -> None:
+def _install(stage: Path, folder: Path, files: Sequence[str], old: Path, record: Callable[[], None]) -> None:
     """Move what is new into the entry; what it replaces is put back if anything fails before all of it is recorded."""
     old.mkdir()
     moved: list[tuple[Path, Path]] = []
     try:
-        for name in names:
+        for name in files:
             for source, target in ((folder / name, old / name), (stage / name, folder / name)):
                 if os.path.lexists(source):
                     source.rename(target)

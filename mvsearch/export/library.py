@@ -116,7 +116,7 @@ def save_entry(
         subject = subject_of(read_config(temporary), read_metrics(temporary))
         plan = exports.plan(tuple(to), subject, leave_out)
         compare(temporary, model, resolution)
-        made = exports.make(plan.exporters, subject, model, temporary, listener)
+        made = exports.make(plan.names, subject, model, temporary, listener)
         _list_exports(temporary, made)
     return (*made, *_told(plan.left_out, listener))
 
@@ -156,7 +156,7 @@ def add_exports(
     plan = exports.plan(tuple(n for n in to if n not in kept), subject, leave_out)
     model = load(folder)
     made = exports.add(
-        folder, (CONFIG, WEIGHTS, METRICS), plan.exporters, subject, model, listener, lambda done: _list_exports(folder, done)
+        folder, (CONFIG, WEIGHTS, METRICS), plan.names, subject, model, listener, lambda done: _list_exports(folder, done)
     )
     left = tuple(Outcome(n, exporter(n).title, "kept", f"`{there[n][0]}` is there", "`--overwrite` replaces it") for n in kept)
     return (*made, *_told((*left, *plan.left_out), listener))

@@ -9,15 +9,16 @@ from math import log2, prod, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
 
+from mvsearch.accuracy import efficientformer
 from mvsearch.accuracy.estimator import Estimator, load_estimator
 from mvsearch.accuracy.evidence import FAR, RESOLUTION_EVIDENCE, TRUST_REGION, Bound
 from mvsearch.accuracy.features import Shape, Size, part_sizes, shape, total_size
 from mvsearch.accuracy.knobs import Contribution, Term, nearest, v3_share
-from mvsearch.accuracy.references import Reference, late_ratio
+from mvsearch.accuracy.references import late_ratio
 from mvsearch.accuracy.resolution import resolution_effect
 from mvsearch.costs import Resolution, image_size
 from mvsearch.spec.arch import ArchSpec
-from mvsearch.spec.published import DEFAULT_RESOLUTION
+from mvsearch.spec.published import DEFAULT_RESOLUTION, FAMILIES, family_of
 from mvsearch.spec.record import Measurement
 
 LEVEL = 0.9
@@ -42,7 +43,7 @@ class Top1Explanation:
         block_offset: of its block kinds, in points, at this size.
         laboratory_offset: of a user's own recipe, in points, at this size; 0 for the estimator that ships.
         patch_offset: of its patch sizes, zero or negative.
-        resolution_offset: of an image size other than 256, in proportion to the error at 256.
+        resolution_offset: of an image size other than that of training (256; 224 for EfficientFormers).
         base_sigma: standard deviation of the published networks' own errors.
         knobs: what each departure from the nearest published network costs, patch and resolution included.
         bounds: what leaving the trust region costs, by quantity.
@@ -96,10 +97,15 @@ class _Assessment(NamedTuple):
     laboratory_offset: float
     terms: list[Term]
     bounds: list[Term]
-    reference: Reference | None
+    nearest: str
+    nearest_top1: float
     log_factor: float
     size: Size
     flags: tuple[str, ...]
+    base_sigma: float
+    evidence: str
+    n: int
+    protocol: str
 
 
 def estimate_top1(
@@ -107,8 +113,9 @@ def estimate_top1(
 ) -> Measurement:
     """Top-1 on ImageNet-1k that the network would reach with the published recipes, with its 90 % interval.
 
-    Size is counted at 256 pixels, where the published networks were trained; another resolution changes the
-    error as it did other published networks' (`accuracy.resolution`), and is flagged outside `evidence.RESOLUTION_EVIDENCE`.
+    Size is counted at 256 pixels (224 for EfficientFormers), where the published networks were trained; another
+    resolution changes the error as it did other published networks' (`accuracy.resolution`), and is flagged outside
+    `evidence.RESOLUTION_EVIDENCE`.
     The number of classes does not matter. A search has to rank by a lower quantile, not by the value.
 
     Args:
@@ -122,10 +129,9 @@ def estimate_top1(
     estimator = estimator or load_estimator()
     a = _assess(spec, resolution, estimator)
     half = _Z * sqrt(a.variance)
-    near = "no published network of this layout" if a.reference is None else f"nearest {a.reference.name}"
-    own = f" and {estimator.num_own} of your own" if estimator.num_own else ""
+    near = f"nearest {a.nearest}" if a.nearest else "no published network of this layout"
     pairs = len(resolution_effect().pairs)
-    sides = "" if _side(resolution) == DEFAULT_RESOLUTION else f"; resolution by {pairs} published pairs"
+    sides = "" if _side(resolution) == FAMILIES[family_of(spec)].resolution else f"; resolution by {pairs} published pairs"
     return Measurement(
         metric="top1",
         value=a.value,
@@ -134,9 +140,9 @@ def estimate_top1(
         low=a.value - half,
         high=a.value + half,
         level=LEVEL,
-        basis=f"{estimator.num_anchors} published networks{own}, {near}{sides}",
-        protocol=PROTOCOL,
-        n=estimator.num_anchors + estimator.num_own,
+        basis=f"{a.evidence}, {near}{sides}",
+        protocol=a.protocol,
+        n=a.n,
         flags=a.flags,
     )
 
@@ -157,11 +163,11 @@ def explain_top1(
         laboratory_offset=a.laboratory_offset,
         patch_offset=offsets.get("patch", 0.0),
         resolution_offset=offsets["resolution"],
-        base_sigma=estimator.sigma,
+        base_sigma=a.base_sigma,
         knobs=knobs,
         bounds=tuple(Contribution(*t) for t in a.bounds),
-        nearest=a.reference.name if a.reference else "",
-        nearest_top1=a.reference.top1 if a.reference else 0.0,
+        nearest=a.nearest,
+        nearest_top1=a.nearest_top1,
         width_factor=2**a.log_factor,
         params=a.size.params,
         macs=a.size.macs,
@@ -173,6 +179,10 @@ def explain_top1(
 def _assess(spec: ArchSpec, resolution: Resolution, estimator: Estimator) -> _Assessment:
     if spec.num_classes != CLASSES:
         spec = spec.with_classes(CLASSES)
+    return _ASSESSMENTS.get(family_of(spec), _assess_mobilevit)(spec, _side(resolution), estimator)
+
+
+def _assess_mobilevit(spec: ArchSpec, side: float, estimator: Estimator) -> _Assessment:
     sizes = part_sizes(spec)
     size = total_size(sizes)
     score = estimator.score(*size)
@@ -194,11 +204,39 @@ def _assess(spec: ArchSpec, resolution: Resolution, estimator: Estimator) -> _As
         terms = departures
     laboratory = estimator.laboratory and estimator.score(*size, log_shift + estimator.laboratory) - score - offset
     value = score + offset + laboratory + sum([t[2] for t in terms]) + sum([t[2] for t in bounds])
-    flags = _flags(own, reference, terms, bounds, size, _side(resolution))
-    terms = [_resolution(value, _side(resolution)), *terms]
+    causes = [_bound_cause(b, size) for b in TRUST_REGION if bounds and b.quantity in [t[0] for t in bounds]]
+    name, top1 = (reference.name, reference.top1) if reference else ("", 0.0)
+    flags = _flags(name, terms, causes, side, DEFAULT_RESOLUTION)
+    terms = [_resolution(value, side), *terms]
     value += terms[0][2]
     departed = sum([t[3] * t[3] for t in terms]) + sum([t[3] * t[3] for t in bounds])
-    return _Assessment(value, variance + departed, score, offset, laboratory, terms, bounds, reference, log_factor, size, flags)
+    with_own = f" and {estimator.num_own} of your own" if estimator.num_own else ""
+    evidence, n = f"{estimator.num_anchors} published networks{with_own}", estimator.num_anchors + estimator.num_own
+    return _Assessment(
+        value, variance + departed, score, offset, laboratory, terms, bounds, name, top1, log_factor, size, flags,
+        estimator.sigma, evidence, n, PROTOCOL,
+    )  # fmt: skip
+
+
+def _assess_efficientformer(spec: ArchSpec, side: float, estimator: Estimator) -> _Assessment:
+    found = efficientformer.judge(spec, estimator)
+    terms, bounds = found.terms, [term for _, term in found.bounds]
+    value = found.score + found.offset + sum([t[2] for t in terms]) + sum([t[2] for t in bounds])
+    variance = found.sigma**2 + (0.0 if found.nearest else UNKNOWN_LAYOUT_SIGMA**2)
+    causes = [_bound_cause(bound, found.size) for bound, _ in found.bounds]
+    own_side = FAMILIES[family_of(spec)].resolution
+    flags = _flags(found.nearest, terms, causes, side, own_side)
+    # The effect of resolution goes by the side over that of training, which is 256 for MobileViTs.
+    terms = [_resolution(value, side * DEFAULT_RESOLUTION / own_side), *terms]
+    value += terms[0][2]
+    departed = sum([t[3] * t[3] for t in (*terms, *bounds)])
+    anchors = len(efficientformer.shipped_evidence().rungs)
+    return _Assessment(
+        value, variance + departed, found.score, found.offset, 0.0, terms, bounds, found.nearest, found.nearest_top1,
+        found.log_factor, found.size, flags, found.sigma,
+        f"{anchors} published EfficientFormers, all distilled, on the size line of {estimator.num_anchors} networks",
+        anchors + estimator.num_anchors, efficientformer.PROTOCOL,
+    )  # fmt: skip
 
 
 def block_offset(own: Shape, offsets: Mapping[str, float]) -> float:
@@ -238,21 +276,13 @@ def _outside(bound: Bound, size: Size) -> Term | None:
     return bound.quantity, x, bias * x, bound.kappa * x
 
 
-def _flags(
-    own: Shape | None,
-    reference: Reference | None,
-    terms: list[Term],
-    bounds: list[Term],
-    size: Size,
-    side: float,
-) -> tuple[str, ...]:
-    causes = [_bound_cause(b, size) for b in TRUST_REGION if bounds and b.quantity in [t[0] for t in bounds]]
-    if reference is None:
+def _flags(nearest: str, terms: list[Term], causes: list[str], side: float, own_side: int) -> tuple[str, ...]:
+    if not nearest:
         causes.append("not the layout of any published network")
     elif sum([t[3] * t[3] for t in terms]) > FAR**2:
         worst = sorted(terms, key=lambda t: t[3], reverse=True)[:2]
-        causes.append(f"far from {reference.name} in {' and '.join(t[0] for t in worst)}")
-    low, high = RESOLUTION_EVIDENCE
+        causes.append(f"far from {nearest} in {' and '.join(t[0] for t in worst)}")
+    low, high = (round(s * own_side / DEFAULT_RESOLUTION) for s in RESOLUTION_EVIDENCE)
     if not low <= side <= high:
         causes.append(f"resolution {side:.0f} outside {low} to {high}")
     flags = [EXTRAPOLATING] if causes else []
@@ -267,3 +297,7 @@ def _bound_cause(bound: Bound, size: Size) -> str:
     unit = "" if bound.quantity == "activations/params" else " M"
     side, limit = ("above", bound.high) if value > bound.high else ("below", bound.low)
     return f"{bound.quantity} {value:.3g}{unit} {side} {limit:g}{unit}"
+
+
+_ASSESSMENTS = dict.fromkeys(efficientformer.FAMILIES, _assess_efficientformer)
+"""How networks of other families are judged than MobileViTs, and those that are of none."""

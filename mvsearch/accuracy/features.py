@@ -173,7 +173,7 @@ def shape(spec: ArchSpec) -> Shape | None:
     if not _is_published_layout(stages):
         return None
     attention = tuple([stage_shape(s) for s in stages[2:]])
-    expansions = [_log2(s.expansion) for s in stages]
+    expansions = [_log2(s.expansion) for s in stages]  # type: ignore[union-attr]
     return Shape(
         log_stem=_log2(spec.stem.channels),
         log_widths=tuple([_log2(s.channels) for s in stages]),

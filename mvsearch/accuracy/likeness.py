@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import hypot, log2
 
+from mvsearch.accuracy import efficientformer
 from mvsearch.accuracy.estimate import Top1Explanation
 from mvsearch.accuracy.evidence import KNOBS, TRUST_REGION
 from mvsearch.accuracy.features import Shape, shape
 from mvsearch.accuracy.references import references
 from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.published import family_of
 
 _KINDS = ("v1", "v3-v1", "v2", "v3-v2")
 
@@ -20,6 +22,8 @@ def position(spec: ArchSpec) -> tuple[float, ...]:
 
     Distances are as `evidence.KNOBS` judges departures: two networks at one place differ in size at most.
     """
+    if family_of(spec) in efficientformer.FAMILIES:
+        return efficientformer.position(spec)
     own = shape(spec)
     if own is None:
         return ()

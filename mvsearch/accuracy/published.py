@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from mvsearch.accuracy import efficientformer
 from mvsearch.accuracy.anchors import load_anchors
 from mvsearch.spec.record import Measurement
 
@@ -25,4 +26,6 @@ def published_top1(name: str) -> Measurement | None:
 def _table() -> dict[str, Measurement]:
     rows = {a.network: (a.top1, _SOURCES[a.block]) for a in load_anchors() if a.block}
     rows |= {name: (top1, f"arXiv 2110.02178, Table {table}") for name, (top1, table) in _CONFIG_B.items()}
+    own = efficientformer.labels()
+    rows |= {name: (label.top1, f"{label.source}, with a teacher, {label.resolution} px") for name, label in own.items()}
     return {name: Measurement("top1", top1, "%", "published", basis=source) for name, (top1, source) in rows.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,8 @@ def describe(
     Args:
         network: a published name, an architecture, a JSON file that holds one, or a library entry's folder.
         target: device for the latency.
-        resolution: side of the image in pixels; 256 by default.
+        resolution: side of the image in pixels; by default the one that the network is for: 256 for MobileViTs, 224 for
+            EfficientFormers.
         calibration: file of `mvsearch calibrate`: predict by the user's own measurements.
         anchors: CSV file of networks that you have trained on ImageNet-1k: top-1 is estimated for your recipe.
 
@@ -67,22 +69,23 @@ def describe_all(
     """
     from mvsearch.api.anchors import fitted_estimator
     from mvsearch.api.calibration import calibrated
-    from mvsearch.costs import image_size
+    from mvsearch.costs import image_size, lower
     from mvsearch.search.estimate import estimate
     from mvsearch.search.executor import run_task
-    from mvsearch.spec.published import DEFAULT_RESOLUTION
+    from mvsearch.spec.published import default_resolution
     from mvsearch.targets import get_target
     from mvsearch.targets.anatomy import anatomy
     from mvsearch.targets.prepare import ready_target
 
-    size = image_size(DEFAULT_RESOLUTION if resolution is None else resolution)[0]
     named = [(n.arch_id, n) if isinstance(n, ArchSpec) else (str(n), read_network(n)) for n in networks]
-    found = calibrated(get_target(target), Path(calibration)) if calibration else ready_target(target, size)[0]
+    sizes = [image_size(default_resolution(spec) if resolution is None else resolution)[0] for _, spec in named]
+    found = calibrated(get_target(target), Path(calibration)) if calibration else ready_target(target, sizes[0])[0]
     estimator = fitted_estimator(anchors) if anchors else None
     described = []
-    for name, spec in named:
+    for (name, spec), size in zip(named, sizes, strict=True):
+        lower(spec, size)  # a network that is bound to another image is refused before anything is told of it
         # A network whose latency or top-1 cannot be told may still be counted.
-        where = run_task(lambda s: anatomy(s, size, found), spec)
+        where = run_task(partial(anatomy, resolution=size, target=found), spec)
         described.append(
             Description(name, estimate(spec, size, found, estimator), None if isinstance(where, Failure) else where)
         )

@@ -62,7 +62,7 @@ def measure(
         source: a run folder; a `.mlpackage`; a network: published name, JSON file, library entry, architecture; or
             `http://HOST:PORT` of a search that runs with `--queue`, which is served until it ends.
         target: device; by default the run's or the queue's own, else `iphone12`.
-        resolution: side of the image in pixels, for a network; the entry's own, or 256, by default.
+        resolution: side of the image in pixels, for a network; the entry's own, or the one that the network is for, by default.
         token: of the queue; `$MVSEARCH_QUEUE_TOKEN` by default.
         fresh: measure also what the cache has.
         policy: how long to measure; the target's own by default.
@@ -185,12 +185,12 @@ def _network(
     name: str, spec: ArchSpec, entry: Path | None, target_name: str | None, resolution: int | None, bench: _Bench
 ) -> MeasureResult:
     from mvsearch.costs import image_size
-    from mvsearch.spec.published import DEFAULT_RESOLUTION
+    from mvsearch.spec.published import default_resolution
     from mvsearch.targets.coreml.package import artifact_of
 
     target = _available(target_name or DEFAULT_TARGET)
     own = _entry_resolution(entry) if entry else None
-    size = image_size(resolution or own or DEFAULT_RESOLUTION)[0]
+    size = image_size(resolution or own or default_resolution(spec))[0]
     package = entry / "model.mlpackage" if entry and size == own else None
     if package and package.is_dir() and from_packages(target):
         item = _Item(name, spec.arch_id, _predicted(target, spec, size), lambda _: artifact_of(package, spec))

@@ -330,7 +330,7 @@ class Run:
 
     def _introduce(self, target: Target) -> None:
         """Say before anything else what the latencies will be, by the example of the first published network."""
-        name, spec = next(iter(published_networks().items()))
+        name, spec = next(iter(published_networks(self.settings.family).items()))
         m = target.predict(spec, self.settings.resolution)
         if self.means.queue:
             kinds = "measured where a worker of the queue measures a member of the front"

@@ -66,7 +66,7 @@ def scale(
     from mvsearch.scaling.explore import FEWEST_MEMBERS, MOST_MEMBERS, Question, explore
     from mvsearch.scaling.ranges import one_range, parse_compound_budget, parse_rules
     from mvsearch.search.folder import versions
-    from mvsearch.spec.published import DEFAULT_RESOLUTION
+    from mvsearch.spec.published import DEFAULT_RESOLUTION, MOBILEVIT, family_of
     from mvsearch.targets import get_target
     from mvsearch.targets.prepare import ready_target
 
@@ -81,6 +81,8 @@ def scale(
         raise InputError("`--budget` without the rule `compound`", "it is what compound exponents are found for; add that rule")
     size = image_size(DEFAULT_RESOLUTION if resolution is None else resolution)[0]
     name, spec = (network.arch_id, network) if isinstance(network, ArchSpec) else (str(network), read_network(network))
+    if family_of(spec) != MOBILEVIT:
+        raise InputError(f"`{name}` is no MobileViT", "families of sizes are known of MobileViTs")
     question = Question(
         name, spec, size, within, chosen, members, None if budget is None else parse_compound_budget(budget), confidence
     )

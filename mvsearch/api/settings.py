@@ -98,13 +98,13 @@ def settings_of(
     size = image_size(loaded.resolution if resolution is None else resolution)[0]
     if not isinstance(found, MachineTarget):
         # A target that predicts nothing is refused before a folder is made; this machine's are calibrated later.
-        found.predict(next(iter(published_networks().values())), size)
+        found.predict(next(iter(published_networks(loaded.family).values())), size)
     own = hash_of(calibration) if calibration else ""
     options.check()
     settings = RunSettings(
         budgets, target, space, loaded.content_hash, trials, seed, size, confidence, own,
         sampler=options.sampler, screened=options.screened, stop_flat=options.stop_flat, measure_trials=options.measure_trials,
-        strategy=options.strategy, slim_by=options.slim_by,
+        strategy=options.strategy, slim_by=options.slim_by, family=loaded.family,
     )  # fmt: skip
     return settings, loaded
 

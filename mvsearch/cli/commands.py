@@ -255,15 +255,15 @@ def targets() -> None:
 
 
 def networks() -> None:
-    """List the published networks with their costs at 256 pixels."""
+    """List the published networks with their costs at the image size that they are for."""
     from mvsearch.accuracy import published_top1
     from mvsearch.costs import count
     from mvsearch.report.listing import print_listing
-    from mvsearch.spec.published import DEFAULT_RESOLUTION, published_networks
+    from mvsearch.spec.published import all_published, default_resolution
 
     rows = []
-    for name, spec in published_networks().items():
-        costs, top1 = count(spec, DEFAULT_RESOLUTION), published_top1(name)
+    for name, spec in all_published().items():
+        costs, top1 = count(spec, default_resolution(spec)), published_top1(name)
         blocks = " ".join(spec.blocks)
         rows.append((name, spec.arch_id, f"{costs.params:,}", f"{costs.macs:,}", f"{top1.value:.1f} %" if top1 else "", blocks))
     print_listing(("network", "arch_id", "params", "MACs", "top-1, published", "blocks"), rows)

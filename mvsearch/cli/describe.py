@@ -28,7 +28,9 @@ def describe(
         ),
     ],
     target: Annotated[str, typer.Option("--target", "-t", help="Device for the latency.")] = "iphone12",
-    resolution: Annotated[int | None, typer.Option("--resolution", help="Image side in pixels; 256 by default.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option("--resolution", help="Image side in pixels; 256, or 224 for EfficientFormers, by default.")
+    ] = None,
     by: Annotated[
         str, typer.Option("--by", help="Show where latency, MACs, parameters and memory go by `stage`, `kind` or `op`.")
     ] = "stage",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mvsearch.spec.arch import from_json
+from mvsearch.spec.published import FAMILIES, Family, family_of
+
 _KINDS = {
     "counted": "exact, from the architecture",
     "predicted": "by a model fitted on other networks' measurements; not measured",
@@ -53,13 +56,7 @@ def render(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
 def title(config: Mapping[str, Any]) -> str:
     """Name of the network: the published one, or what it is and its `arch_id`."""
-    return str(config["name"] or f"{family(config)} network {config['arch']['arch_id']}")
-
-
-def family(config: Mapping[str, Any]) -> str:
-    """Family of the network, by the kinds of its stages."""
-    kinds = {stage["kind"] for stage in config["arch"]["stages"]}
-    return "EfficientFormer" if any(kind.startswith("efficientformer") for kind in kinds) else "MobileViT"
+    return str(config["name"] or f"{_family(config).title} network {config['arch']['arch_id']}")
 
 
 def weights_line(config: Mapping[str, Any]) -> str:
@@ -70,8 +67,12 @@ def weights_line(config: Mapping[str, Any]) -> str:
     return f"Initial weights: not trained{f' (seed {seed})' if seed is not None else ''}."
 
 
+def _family(config: Mapping[str, Any]) -> Family:
+    return FAMILIES[family_of(from_json(config["arch"]))]
+
+
 def _front_matter(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    tags = [family(config).lower(), "neural-architecture-search", "mvsearch", *sorted(metrics["exports"])]
+    tags = [_family(config).title.lower(), "neural-architecture-search", "mvsearch", *sorted(metrics["exports"])]
     if config["weights"]["status"] == "initial":
         tags.append("untrained")
     return "\n".join(
@@ -95,9 +96,11 @@ def _what(config: Mapping[str, Any]) -> str:
         cells = (
             f"stages.{i}",
             stage["kind"] + (f" + {', '.join(switches)}" if switches else ""),
-            *(_cell(_plain_value(stage.get(k, ""))) for k in ("channels", "expansion", "dim")),
-            _cell(_plain_value(stage.get("depth", stage.get("num_blocks", "")))),
-            _cell(_plain_value(stage.get("ffn_ratio", ""))),
+            stage["channels"],
+            f"{stage['expansion']:g}" if "expansion" in stage else "",
+            stage.get("dim", ""),
+            _layers(stage),
+            " ".join(f"{r:g}" for r in stage.get("ffn_ratios", [stage["ffn_ratio"]] if "ffn_ratio" in stage else [])),
             "x".join(map(str, stage["patch"])) if "patch" in stage else "",
         )
         rows.append(f"| {' | '.join(map(str, cells))} |")
@@ -106,16 +109,22 @@ def _what(config: Mapping[str, Any]) -> str:
         [
             "## What it is",
             "",
-            f"An image classifier of the {family(config)} family, `arch_id` `{arch['arch_id']}`, activation "
-            f"`{arch['activation']}`. It takes {height} x {width} images, {channels} channels "
-            f"({config['input']['channels']}, channels first), values in [0, 1], without mean or standard deviation, "
-            f"and gives {arch['num_classes']} logits.",
+            f"An image classifier of the {_family(config).title} family, `arch_id` `{arch['arch_id']}`, "
+            f"activation `{arch['activation']}`. "
+            f"It takes {height} x {width} images, {channels} channels ({config['input']['channels']}, channels first), "
+            f"values in [0, 1], without mean or standard deviation, and gives {arch['num_classes']} logits.",
             "",
             "| part | kind | channels | expansion | transformer width | layers | FFN ratio | patch |",
             "|---|---|---|---|---|---|---|---|",
             *rows,
         ]
     )
+
+
+def _layers(stage: Mapping[str, Any]) -> str:
+    ratios = stage.get("ffn_ratios")
+    number = str(len(ratios) if ratios else stage.get("depth", stage.get("num_blocks", "")))
+    return f"{number}, the last {stage['attention']} attend" if stage.get("attention") else number
 
 
 def _numbers(metrics: Mapping[str, Any]) -> str:
@@ -247,11 +256,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {_plain(v)}" for k, v in value.items())
     return str(value)
-
-
-def _plain_value(value: Any) -> str:
-    """A value of a stage, of whatever family."""
-    return f"{value:g}" if isinstance(value, float) else _plain(value)
 
 
 def _cell(text: str) -> str:

@@ -6,10 +6,9 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
-from mvsearch.spec.arch import SWITCHES, ArchSpec
+from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.published import V2_MULTIPLIERS, mobilevitv2
 
-_RENAMED = {"num_blocks": "blocks"}
 MIN_MULTIPLIER, MAX_MULTIPLIER = 0.1, 4.0
 _BREAKPOINTS = 384
 """Every width of MobileViTv2 changes at a multiple of 1/384 (of 256, 384 and 512 channels, of which eight are one step)."""
@@ -17,11 +16,10 @@ _BREAKPOINTS = 384
 
 def dimension_values(spec: ArchSpec) -> dict[str, Any]:
     """What determines a network by the names of a search space, in the order of the network: `stage3.expansion`, ..."""
-    values: dict[str, Any] = {"stages": len(spec.stages)}
-    values |= _part("stem", spec.stem)
+    values: dict[str, Any] = {"stages": len(spec.stages), "stem": spec.stem.kind} | _fields("stem", spec.stem)
     for i, stage in enumerate(spec.stages, start=1):
-        values |= _part(f"stage{i}", stage)
-    values |= _part("head", spec.head)
+        values |= {f"stage{i}.{name}": value for name, value in stage.knobs.items()}
+    values |= {"head": spec.head.kind} | _fields("head", spec.head)
     return values | {"activation": spec.activation, "in_channels": spec.in_channels}
 
 
@@ -43,13 +41,8 @@ def num_differences(spec: ArchSpec, other: ArchSpec) -> int:
     return sum(theirs.get(name) != value for name, value in ours.items())
 
 
-def _part(name: str, part: Any) -> dict[str, Any]:
-    # The block first: what it is says which dimensions there are.
-    values = {name if name == "head" else f"{name}.block": getattr(part, "block", part.kind)} if name != "stem" else {}
-    for field in fields(part):
-        if field.name not in SWITCHES:
-            values[f"{name}.{_RENAMED.get(field.name, field.name)}"] = getattr(part, field.name)
-    return values
+def _fields(name: str, part: Any) -> dict[str, Any]:
+    return {f"{name}.{field.name}": getattr(part, field.name) for field in fields(part)}
 
 
 def width_multiplier(spec: ArchSpec) -> float | None:

@@ -11,7 +11,7 @@ from mvsearch.costs import count
 from mvsearch.errors import ExportError, InputError
 from mvsearch.files import kind_of
 from mvsearch.spec.arch import ArchSpec
-from mvsearch.spec.published import DEFAULT_RESOLUTION
+from mvsearch.spec.published import default_resolution
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -90,7 +90,7 @@ def check_size(path: Path, spec: ArchSpec, found: Mapping[str, Tensor]) -> None:
     Raises:
         InputError: there are fewer.
     """
-    expected, have = count(spec, DEFAULT_RESOLUTION).params, sum(t.numel() for t in found.values())
+    expected, have = count(spec, default_resolution(spec)).params, sum(t.numel() for t in found.values())
     if have < expected:
         raise InputError(f"`{path.name}` does not fit the network", f"{have:,} weights, and the network has {expected:,}")
 

@@ -9,22 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from mvsearch.report.number_columns import ARCH_ID, COUNTED, FLAGS, number_cells, number_text, uncertain_columns
-from mvsearch.report.words import ON_FRONT_MEANING, head_text, patch_text
-from mvsearch.spec.arch import (
-    SWITCHES,
-    ArchSpec,
-    ConvStem,
-    ExpandHead,
-    Head,
-    InvertedResidualStage,
-    MobileViTStage,
-    MobileViTV2Stage,
-    PoolHead,
-    Stage,
-)
+from mvsearch.report.stage_cells import EXTRA_KNOBS, KNOBS, head_of, stage_cells, stage_of, stem_of
+from mvsearch.report.words import ON_FRONT_MEANING
+from mvsearch.spec.arch import ArchSpec, ConvStem
 from mvsearch.spec.record import Evaluation, Trial
 from mvsearch.spec.run import RunSettings, RunView
 
+STEM_KIND = "stem_kind"
+"""Column of stems other than one convolution."""
 NUM_STAGES = 5
 """Of every published network, and of every network of a search space."""
 
@@ -50,39 +42,27 @@ _LAST = (
     FLAGS,
     ("failure", "why the candidate failed, `kind: message`"),
 )
-_KNOBS = (
-    ("block", "block of stage {i}: mv2, v1, v2, v3-v1, v3-v2, or v1+/v2+ and the letters of MobileViTv3's changes"),
-    ("c", "channels of stage {i}"),
-    ("e", "expansion ratio of stage {i}"),
-    ("n", "inverted residuals in stage {i}; empty where it has a transformer"),
-    ("s", "stride of stage {i}"),
-    ("d", "transformer width of stage {i}"),
-    ("L", "transformer layers of stage {i}"),
-    ("heads", "attention heads of stage {i}; empty for the single context of v2"),
-    ("ffn", "feed-forward ratio of stage {i}"),
-    ("patch", "patch of stage {i}, height x width in pixels of its map"),
-)
 
 
-def columns(num_stages: int = NUM_STAGES) -> tuple[tuple[str, str], ...]:
-    """(column, meaning) in order, for networks of at most so many stages."""
+def columns(num_stages: int = NUM_STAGES, extra: tuple[tuple[str, str], ...] = ()) -> tuple[tuple[str, str], ...]:
+    """(column, meaning) in order, for networks of at most so many stages, and with these knobs besides `stage_cells.KNOBS`."""
     return (
         *_FIRST,
         *uncertain_columns("predicted, estimated, measured or published"),
         *COUNTED.items(),
         ("blocks", "blocks of the transformer stages in order"),
-        *((f"{name}{i}", what.format(i=i)) for name, what in _KNOBS for i in range(1, num_stages + 1)),
+        *((f"{name}{i}", what.format(i=i)) for name, what in (*KNOBS, *extra) for i in range(1, num_stages + 1)),
         *_LAST,
     )
 
 
 COLUMNS = columns()
-"""(column, meaning) of both files, in order; a network of more stages adds columns, so that nothing of it is lost."""
+"""(column, meaning) of both files, in order; more stages or another family add columns: nothing of a network is lost."""
 
 
 def columns_markdown() -> str:
     """`COLUMNS` as a table, the stages' columns in one line each: what README.md beside this file holds."""
-    knobs = ((f"{name}1` .. `{name}{NUM_STAGES}", what.replace("stage {i}", "the stage")) for name, what in _KNOBS)
+    knobs = ((f"{name}1` .. `{name}{NUM_STAGES}", what.replace("stage {i}", "the stage")) for name, what in KNOBS)
     before = tuple(c for c in columns(0) if c not in _LAST)
     rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in (*before, *knobs, *_LAST))
     return f"| column | meaning |\n|---|---|\n{rows}\n"
@@ -94,8 +74,13 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     stages = NUM_STAGES
     while any(f"block{stages + 1}" in row for row in rows):
         stages += 1
+    used = {name for row in rows for name in row}
+    extra = tuple(knob for knob in EXTRA_KNOBS if any(f"{knob[0]}{i}" in used for i in range(1, stages + 1)))
+    names = [name for name, _ in columns(stages, extra)]
+    if STEM_KIND in used:
+        names.insert(names.index("stem") + 1, STEM_KIND)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [name for name, _ in columns(stages)], lineterminator="\n")
+        writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
@@ -149,41 +134,19 @@ def evaluation_row(evaluation: Evaluation, settings: RunSettings) -> dict[str, A
 def spec_cells(spec: ArchSpec) -> dict[str, Any]:
     """The architecture in columns, all of its stages; `spec_of_row` reads it back."""
     cells: dict[str, Any] = {
-        "blocks": " ".join(spec.blocks), "stem": spec.stem.channels, "head": head_text(spec.head),
+        "blocks": " ".join(spec.blocks), "stem": spec.stem.channels, "head": spec.head.label,
         "activation": spec.activation, "num_classes": spec.num_classes, "in_channels": spec.in_channels,
     }  # fmt: skip
+    if not isinstance(spec.stem, ConvStem):
+        cells[STEM_KIND] = f"{spec.stem.kind} {spec.stem.activation}".strip()
     for i, stage in enumerate(spec.stages, start=1):
-        cells |= {f"block{i}": stage.block, f"c{i}": stage.channels, f"e{i}": f"{stage.expansion:g}"}
-        if isinstance(stage, InvertedResidualStage):
-            cells |= {f"n{i}": stage.num_blocks, f"s{i}": stage.stride}
-            continue
-        cells |= {f"s{i}": 2, f"d{i}": stage.dim, f"L{i}": stage.depth, f"ffn{i}": f"{stage.ffn_ratio:g}"}
-        cells[f"patch{i}"] = patch_text(stage.patch)
-        if isinstance(stage, MobileViTStage):
-            cells[f"heads{i}"] = stage.heads
+        cells |= {f"{name}{i}": value for name, value in stage_cells(stage).items()}
     return cells
 
 
 def spec_of_row(row: Mapping[str, str]) -> ArchSpec:
     """The architecture that a row of either file describes."""
-    stages = tuple(_stage(row, str(i)) for i in takewhile(lambda i: row.get(f"block{i}"), count(1)))
-    head: Head = PoolHead()
-    if row["head"] != "pool":
-        _, ratio, _, channels = row["head"].split()
-        head = ExpandHead(int(ratio), int(channels))
-    return ArchSpec(
-        ConvStem(int(row["stem"])), stages, head, row["activation"], int(row["num_classes"]), int(row["in_channels"])
-    )
-
-
-def _stage(row: Mapping[str, str], i: str) -> Stage:
-    block, channels, expansion = row[f"block{i}"], int(row[f"c{i}"]), float(row[f"e{i}"])
-    if block == "mv2":
-        return InvertedResidualStage(channels, expansion, int(row[f"n{i}"]), int(row[f"s{i}"]))
-    height, _, width = row[f"patch{i}"].partition("x")
-    dim, depth, ffn, patch = int(row[f"d{i}"]), int(row[f"L{i}"]), float(row[f"ffn{i}"]), (int(height), int(width))
-    letters = {"v3-v1": "ABCD", "v3-v2": "CD"}.get(block, block.partition("+")[2])
-    switches = {name: letter in letters for letter, name in zip("ABCD", SWITCHES, strict=True)}
-    if row[f"heads{i}"]:
-        return MobileViTStage(channels, dim, depth, expansion, int(row[f"heads{i}"]), ffn, patch, **switches)
-    return MobileViTV2Stage(channels, dim, depth, expansion, ffn, patch, switches["concat_local"], switches["residual"])
+    numbers = takewhile(lambda i: row.get(f"block{i}"), count(1))
+    stages = tuple(stage_of(lambda name, i=i: row.get(f"{name}{i}", "")) for i in numbers)  # type: ignore[misc]
+    stem = stem_of(row.get(STEM_KIND, ""), int(row["stem"]))
+    return ArchSpec(stem, stages, head_of(row["head"]), row["activation"], int(row["num_classes"]), int(row["in_channels"]))

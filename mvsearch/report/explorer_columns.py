@@ -11,8 +11,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from mvsearch.report.explorer_rows import Row
-from mvsearch.report.words import head_text, patch_text
-from mvsearch.spec.arch import ArchSpec, InvertedResidualStage, MobileViTStage, Stage
+from mvsearch.spec.arch import ArchSpec, ConvStem, Stage
 from mvsearch.spec.record import Measurement
 
 Value = int | float | str
@@ -143,10 +142,12 @@ def knob_columns(specs: Sequence[ArchSpec]) -> list[dict[str, Any]]:
 def knobs_of(spec: ArchSpec) -> dict[str, Value]:
     """What a network is made of, by the names that search spaces use; a stage has no entry for a knob that it lacks."""
     knobs: dict[str, Value] = {"stem.channels": spec.stem.channels}
+    if not isinstance(spec.stem, ConvStem):
+        knobs["stem.kind"] = f"{spec.stem.kind} {spec.stem.activation}".strip()
     for number, stage in enumerate(spec.stages, start=1):
         knobs |= _stage_knobs(number, stage)
     return knobs | {
-        "head": head_text(spec.head),
+        "head": spec.head.label,
         "activation": spec.activation,
         "num_classes": spec.num_classes,
         "in_channels": spec.in_channels,
@@ -155,33 +156,33 @@ def knobs_of(spec: ArchSpec) -> dict[str, Value]:
 
 @lru_cache(maxsize=16_384)
 def _stage_knobs(number: int, stage: Stage) -> dict[str, Value]:
-    own: dict[str, Value] = {"block": stage.block, "channels": stage.channels, "expansion": _plain(stage.expansion)}
-    if isinstance(stage, InvertedResidualStage):
-        own |= {"blocks": stage.num_blocks, "stride": stage.stride}
-    else:
-        own |= {"dim": stage.dim, "depth": stage.depth, "ffn_ratio": _plain(stage.ffn_ratio)}
-        own |= {"heads": stage.heads} if isinstance(stage, MobileViTStage) else {}
-        own |= {"patch": patch_text(stage.patch)}
-    return {f"stage{number}.{key}": value for key, value in own.items()}
+    return {f"stage{number}.{key}": _plain(value) for key, value in stage.knobs.items()}
 
 
-def _plain(value: float) -> int | float:
-    return int(value) if float(value).is_integer() else value
+def _plain(value: Value) -> Value:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_VARIED = {"channels", "expansion", "num_blocks", "stride", "dim", "depth", "heads", "ffn_ratio", "patch"}
+_VARIED = {
+    "channels", "expansion", "num_blocks", "stride", "dim", "depth", "heads", "ffn_ratio", "patch",
+    "attention", "ffn_ratios", "side",
+}  # fmt: skip
 
 
 def fixed_parts(specs: Iterable[ArchSpec]) -> dict[str, dict[str, dict[str, Any]]]:
     """What a block's short name and a head's stand for: the fields of their JSON that no knob holds."""
     blocks: dict[str, dict[str, Any]] = {}
     heads: dict[str, dict[str, Any]] = {}
+    stems: dict[str, dict[str, Any]] = {}
     for spec in specs:
+        if not isinstance(spec.stem, ConvStem):
+            own = {f.name: getattr(spec.stem, f.name) for f in fields(spec.stem) if f.name != "channels"}
+            stems[str(knobs_of(spec)["stem.kind"])] = {"kind": spec.stem.kind, **own}
         for stage in spec.stages:
             if stage.block not in blocks:
                 fixed = {f.name: getattr(stage, f.name) for f in fields(stage) if f.name not in _VARIED}
                 blocks[stage.block] = {"kind": stage.kind, **fixed}
-        label = head_text(spec.head)
+        label = spec.head.label
         if label not in heads:
             heads[label] = {"kind": spec.head.kind, **{f.name: getattr(spec.head, f.name) for f in fields(spec.head)}}
-    return {"blocks": blocks, "heads": heads}
+    return {"blocks": blocks, "heads": heads, "stems": stems}

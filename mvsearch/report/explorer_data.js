@@ -110,6 +110,7 @@ const mv = {};
   mv.knobName = (name) => {
     const [part, key] = name.split(".");
     if (part.startsWith("stage")) return `stage ${part.slice(5)} ${short[key] || key}`;
+    if (name === "stem.kind") return "stem";
     return { stem: "stem width", num_classes: "classes", in_channels: "image channels" }[part] || part;
   };
   for (const column of mv.columns.values()) if (column.knob) column.name = mv.knobName(column.knob);
@@ -131,20 +132,19 @@ const mv = {};
     const stages = mv.stages(i).map((s) => {
       const get = (key) => knob(`stage${s}.${key}`);
       const fixed = raw.blocks[get("block")];
-      const stage = { ...fixed, channels: get("channels"), expansion: get("expansion") };
-      if (fixed.kind === "inverted_residual") return { ...stage, num_blocks: get("blocks"), stride: get("stride") };
-      Object.assign(stage, {
-        dim: get("dim"),
-        depth: get("depth"),
-        ffn_ratio: get("ffn_ratio"),
-        patch: get("patch").split("x").map(Number),
-      });
-      return get("heads") === null ? stage : { ...stage, heads: get("heads") };
+      const stage = { ...fixed, channels: get("channels") };
+      const put = (field, value) => value !== null && (stage[field] = value);
+      for (const key of ["expansion", "stride", "dim", "ffn_ratio", "heads", "attention", "side"]) put(key, get(key));
+      put("num_blocks", get("blocks"));
+      if (get("patch") !== null) stage.patch = get("patch").split("x").map(Number);
+      if (get("ffn1") === null) put("depth", get("depth"));
+      else stage.ffn_ratios = Array.from({ length: get("depth") }, (_, b) => get(`ffn${b + 1}`));
+      return stage;
     });
     return {
       schema_version: 1,
       arch_id: mv.archId(i),
-      stem: { kind: "conv", channels: knob("stem.channels") },
+      stem: { ...(raw.stems[knob("stem.kind")] || { kind: "conv" }), channels: knob("stem.channels") },
       stages,
       head: raw.heads[knob("head")],
       activation: knob("activation"),

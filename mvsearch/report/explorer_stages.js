@@ -126,7 +126,7 @@
       mv.el(
         "tbody",
         {},
-        row("stem", ["conv 3x3", mv.knob("stem.channels", i), ...blank]),
+        row("stem", [mv.knob("stem.kind", i) || "conv 3x3", mv.knob("stem.channels", i), ...blank]),
         stages.map((s) =>
           row(
             `stage ${s}`,

@@ -6,15 +6,7 @@ import html
 import re
 from dataclasses import dataclass
 
-from mvsearch.spec.arch import (
-    ArchSpec,
-    ConvStem,
-    ExpandHead,
-    InvertedResidualStage,
-    MobileViTStage,
-    MobileViTV2Stage,
-    PoolHead,
-)
+from mvsearch.spec.arch import ArchSpec, Stage, attends
 from mvsearch.spec.budget import format_count, format_value
 from mvsearch.spec.record import Evaluation, Measurement
 from mvsearch.spec.run import FrontMember, RunnerUp
@@ -173,33 +165,32 @@ PART_HEADINGS = ("", "block", "width", "expansion", "blocks", "d", "L", "heads",
 
 def part_rows(spec: ArchSpec) -> tuple[PartRow, ...]:
     """The whole configuration, part by part from stem to head."""
-    rows = [
-        PartRow("stem", f"{spec.stem.kind} 3x3" if isinstance(spec.stem, ConvStem) else spec.stem.kind, str(spec.stem.channels))
-    ]
+    rows = [PartRow("stem", spec.stem.summary, str(spec.stem.channels))]
     for number, stage in enumerate(spec.stages, start=1):
-        row = PartRow(f"stage {number}", stage.block, str(stage.channels), f"{stage.expansion:g}")
-        match stage:
-            case InvertedResidualStage():
-                row = PartRow(row.part, row.block, row.channels, row.expansion, blocks=str(stage.num_blocks))
-            case MobileViTStage() | MobileViTV2Stage():
-                heads = str(stage.heads) if isinstance(stage, MobileViTStage) else ""
-                row = PartRow(
-                    row.part, row.block, row.channels, row.expansion, "", str(stage.dim), str(stage.depth),
-                    heads, f"{stage.ffn_ratio:g}", patch_text(stage.patch),
-                )  # fmt: skip
-        rows.append(row)
-    rows.append(PartRow("head", spec.head.kind, str(spec.head.width(spec.stages[-1].channels))))
+        texts = knob_texts(stage)
+        known = {name: texts[knob] for knob, name in _PART_FIELDS.items() if knob in texts}
+        rows.append(PartRow(f"stage {number}", **known))
+    rows.append(PartRow("head", spec.head.label.split()[0], str(spec.head.width(spec.stages[-1].channels))))
     return tuple(rows)
 
 
-def patch_text(patch: tuple[int, int]) -> str:
-    """`2x2`: height x width."""
-    return f"{patch[0]}x{patch[1]}"
+_PART_FIELDS = {
+    "block": "block", "channels": "channels", "expansion": "expansion", "blocks": "blocks", "dim": "dim", "depth": "depth",
+    "heads": "heads", "ffn_ratio": "ffn", "patch": "patch",
+}  # fmt: skip
+"""Knob of a stage -> field of `PartRow`."""
 
 
-def head_text(head: ExpandHead | PoolHead) -> str:
-    """`pool`, or `expand 4 max 960`."""
-    return f"expand {head.ratio} max {head.max_channels}" if isinstance(head, ExpandHead) else head.kind
+def knob_texts(stage: Stage) -> dict[str, str]:
+    """The knobs of a stage in text; ratios of single blocks in one, blocks that attend beside all of them."""
+    knobs = dict(stage.knobs)
+    single = [knobs.pop(name) for name in list(knobs) if name.startswith("ffn") and name[3:].isdigit()]
+    texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in knobs.items()}
+    if single:
+        texts["ffn_ratio"] = " ".join(f"{v:g}" for v in single) if len(set(single)) > 1 else f"{single[0]:g}"
+    if knobs.get("attention"):
+        texts["depth"] += f" ({texts['attention']} attend)"
+    return texts
 
 
 FAMILY_NAMES = {"v1": "MobileViT v1", "v2": "MobileViTv2", "v3": "MobileViTv3", "other": "other"}
@@ -240,18 +231,21 @@ def config_vectors(spec: ArchSpec) -> tuple[str, ...]:
 
     Values of several stages are joined by spaces, first stage first; `-` where a stage lacks the knob.
     """
-    transformers = spec.transformer_stages
-    heads = [str(s.heads) if isinstance(s, MobileViTStage) else "-" for s in transformers]
+    texts = [knob_texts(stage) for stage in spec.stages]
+
+    def joined(knob: str) -> str:
+        return " ".join(t[knob] for t in texts if knob in t)
+
     return (
         " ".join(spec.blocks),
-        " ".join(str(s.dim) for s in transformers),
-        " ".join(str(s.depth) for s in transformers),
-        " ".join(heads),
-        " ".join(str(s.channels) for s in spec.stages),
-        " ".join(f"{s.expansion:g}" for s in spec.stages),
-        " ".join(f"{s.ffn_ratio:g}" for s in transformers),
-        " ".join(patch_text(s.patch) for s in transformers),
-        " ".join(str(s.num_blocks) for s in spec.stages if isinstance(s, InvertedResidualStage)),
+        joined("dim"),
+        joined("depth"),
+        " ".join(t.get("heads", "-") for t, stage in zip(texts, spec.stages, strict=True) if attends(stage)),
+        joined("channels"),
+        joined("expansion"),
+        joined("ffn_ratio"),
+        joined("patch"),
+        joined("blocks"),
         str(spec.stem.channels),
-        head_text(spec.head),
+        spec.head.label,
     )

@@ -22,6 +22,7 @@ from mvsearch.spec.arch import (
 from mvsearch.spec.published import V2_MULTIPLIERS, mobilevitv2
 
 Widths = tuple[int, ...]
+OwnStage = InvertedResidualStage | MobileViTStage | MobileViTV2Stage
 
 WIDTH_HOW = (
     "All channels and transformer widths times the factor, to a multiple of 8 that the heads divide, never below 90 % "
@@ -54,6 +55,18 @@ def widened(spec: ArchSpec, factor: float) -> ArchSpec:
     return _with_widths(spec, (stem, *channels, *dims))
 
 
+def _own_stages(spec: ArchSpec) -> tuple[OwnStage, ...]:
+    """The stages, if they are a MobileViT's.
+
+    Raises:
+        SpecError: they are of another family, whose sizes no rule here knows.
+    """
+    own = tuple(s for s in spec.stages if isinstance(s, OwnStage))
+    if len(own) < len(spec.stages):
+        raise SpecError("a network of another family than MobileViT", "rules of scaling are known of MobileViTs")
+    return own
+
+
 def _dim_step(stage: MobileViTStage | MobileViTV2Stage) -> int:
     heads = stage.heads if isinstance(stage, MobileViTStage) else 1
     return lcm(WIDTH_DIVISOR, heads)
@@ -70,7 +83,7 @@ def _with_widths(spec: ArchSpec, widths: Widths) -> ArchSpec:
         replace(s, channels=c)
         if isinstance(s, InvertedResidualStage)
         else replace(s, channels=c, dim=next(dims))
-        for s, c in zip(spec.stages, channels, strict=True)
+        for s, c in zip(_own_stages(spec), channels, strict=True)
     ]  # fmt: skip
     return replace(spec, stem=ConvStem(stem), stages=tuple(stages))
 
@@ -101,7 +114,7 @@ def deepened(spec: ArchSpec, factor: float) -> ArchSpec:
         replace(s, num_blocks=_times(s.num_blocks, factor))
         if isinstance(s, InvertedResidualStage)
         else replace(s, depth=_times(s.depth, factor))
-        for s in spec.stages
+        for s in _own_stages(spec)
     ]  # fmt: skip
     return replace(spec, stages=tuple(stages))
 
@@ -115,7 +128,7 @@ def depth_factors(spec: ArchSpec, low: float, high: float) -> tuple[float, ...]:
 
     Others stand in the (geometric) middle of the factors that give the same.
     """
-    counts = {s.num_blocks if isinstance(s, InvertedResidualStage) else s.depth for s in spec.stages}
+    counts = {s.num_blocks if isinstance(s, InvertedResidualStage) else s.depth for s in _own_stages(spec)}
     steps = {(k + 0.5) / n for n in counts for k in range(1, floor(n * high + 0.5) + 1)}
     edges = [low, *sorted(s for s in steps if low < s < high), high]
     return tuple(1.0 if a <= 1 < b else sqrt(a * b) for a, b in pairwise(edges) if b > a)
@@ -124,7 +137,7 @@ def depth_factors(spec: ArchSpec, low: float, high: float) -> tuple[float, ...]:
 def side_step(spec: ArchSpec) -> int:
     """Pixels by which the side of an image has to grow for every patch to tile its map, and every stride its input."""
     stride, step = 2, 2
-    for stage in spec.stages:
+    for stage in _own_stages(spec):
         stride *= stage.stride if isinstance(stage, InvertedResidualStage) else 2
         patch = (1, 1) if isinstance(stage, InvertedResidualStage) else stage.patch
         step = lcm(step, stride, *(stride * p for p in patch))

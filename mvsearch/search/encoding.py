@@ -27,7 +27,9 @@ class Encoder:
             if len(d.choices) < 2:
                 continue
             if d.ordered:
-                logs = [math.log(float(c)) for c in d.choices]
+                # A number that may be zero is counted from one.
+                shift = 1.0 if float(d.choices[0]) == 0 else 0.0
+                logs = [math.log(float(c) + shift) for c in d.choices]
                 self._ordered.append(
                     (d.name, {c: (v - logs[0]) / (logs[-1] - logs[0]) for c, v in zip(d.choices, logs, strict=True)})
                 )

@@ -10,6 +10,7 @@ from mvsearch.costs import Costs, count
 from mvsearch.search.pareto import Pair
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.budget import Budget
+from mvsearch.spec.published import MOBILEVIT
 from mvsearch.spec.record import Evaluation
 
 
@@ -25,6 +26,7 @@ class Goals:
         estimator: fit of top-1 by which networks are judged: with the user's own networks, or the one that ships (None).
         floor: lower bound of top-1 in % below which a candidate is not worth having: that of the least accurate
             published network that keeps the budgets.
+        family: of the space, whose published networks are those.
     """
 
     budgets: tuple[Budget, ...]
@@ -32,6 +34,7 @@ class Goals:
     resolution: int
     floor: float = -math.inf
     estimator: Estimator | None = None
+    family: str = MOBILEVIT
 
     def excess(self, spec: ArchSpec) -> float:
         """By how much the network exceeds its counted budgets: log of the worst ratio, at most 0 if all are kept."""

@@ -29,15 +29,15 @@ def goals_of(settings: RunSettings, target: Target, estimator: Estimator | None 
         target: predicts the latency.
         estimator: fit of top-1 with the user's own networks, if there are any.
     """
-    goals = Goals(settings.budgets, settings.confidence, settings.resolution, estimator=estimator)
+    goals = Goals(settings.budgets, settings.confidence, settings.resolution, estimator=estimator, family=settings.family)
     bounds = [goals.lower_top1(p.evaluation) for p in published_points(goals, target) if p.feasible]
     return replace(goals, floor=min(bounds, default=-math.inf))
 
 
 def published_points(goals: Goals, target: Target) -> tuple[PublishedPoint, ...]:
-    """Every published MobileViT, evaluated by the models that evaluate the candidates."""
+    """Every published network of the family, evaluated by the models that evaluate the candidates."""
     points = []
-    for name, spec in published_networks().items():
+    for name, spec in published_networks(goals.family).items():
         evaluation = estimate(spec, goals.resolution, target, goals.estimator)
         feasible = evaluation.failure is None and goals.keeps_budgets(evaluation)
         points.append(PublishedPoint(name, evaluation, feasible, published_top1(name)))

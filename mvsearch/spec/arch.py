@@ -334,7 +334,7 @@ class ArchSpec:
     @property
     def blocks(self) -> tuple[str, ...]:
         """Block names of the stages that attend, e.g. `("v1", "v1", "v3-v1")`."""
-        return tuple(s.block for s in self.stages if _attends(s))
+        return tuple(s.block for s in self.stages if attends(s))
 
     @property
     def transformer_stages(self) -> tuple[MobileViTStage | MobileViTV2Stage, ...]:
@@ -346,7 +346,8 @@ class ArchSpec:
         return replace(self, num_classes=num_classes)
 
 
-def _attends(stage: Stage) -> bool:
+def attends(stage: Stage) -> bool:
+    """Whether any block of the stage attends."""
     return isinstance(stage, MobileViTStage | MobileViTV2Stage) or getattr(stage, "attention", 0) > 0
 
 

@@ -71,6 +71,7 @@ class RunSettings:
         measure_trials: networks to measure beyond the front, for a search by measured latencies.
         strategy: how candidates are found, one of `STRATEGIES`.
         slim_by: by which slimming takes a move, one of `SLIM_CRITERIA`.
+        family: of the space, as in `published.FAMILIES`.
     """
 
     budgets: tuple[Budget, ...]
@@ -90,6 +91,7 @@ class RunSettings:
     measure_trials: int = 0
     strategy: str = STRATEGIES[0]
     slim_by: str = SLIM_CRITERIA[0]
+    family: str = "mobilevit"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""

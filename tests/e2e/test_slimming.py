@@ -6,10 +6,12 @@ import csv
 import itertools
 import json
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import mvsearch.report
 from mvsearch.api import SearchOptions
 from mvsearch.api.report import read_run
 from mvsearch.cli.main import app
@@ -60,6 +62,12 @@ def test_a_run_leaves_its_path_behind(run):
         assert float(after["saved_ms"]) == pytest.approx(float(before["latency_ms"]) - float(after["latency_ms"]), abs=1e-5)
         assert float(after["lost_top1"]) == pytest.approx(float(before["lower_top1"]) - float(after["lower_top1"]), abs=1e-4)
     assert {(r["latency_ms_kind"], r["top1_kind"], r["judged_by"]) for r in path} == {("predicted", "estimated", "estimate")}
+
+
+def test_the_columns_are_documented():
+    text = (Path(mvsearch.report.__file__).parent / "README.md").read_text(encoding="utf-8")
+    table = text.partition("## Columns of `slimming.csv`")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE) == [*SLIMMING_COLUMNS]
 
 
 def test_what_is_over_the_budget_is_kept_and_never_wins(run):

@@ -24,7 +24,15 @@ from mvsearch.export.outputs import differences, logits_of, sample_images
 from mvsearch.export.shaken import shaken
 from mvsearch.models import build
 from mvsearch.spec.arch import ACTIVATIONS, ArchSpec
-from mvsearch.spec.published import mobilevit, mobilevitv2, mobilevitv3, network, published_networks
+from mvsearch.spec.published import (
+    all_published,
+    default_resolution,
+    mobilevit,
+    mobilevitv2,
+    mobilevitv3,
+    network,
+    published_networks,
+)
 from mvsearch.spec.space_file import load_space
 from tests.export.nets import NETS
 
@@ -48,8 +56,6 @@ def heads(spec: ArchSpec, number: int) -> ArchSpec:
 
 def test_published_networks_are_exported_but_for_config_b() -> None:
     for name, spec in published_networks().items():
-        if "efficientformer" in name:
-            continue
         found = variant_of(spec, 256)
         if "@" in name:
             assert isinstance(found, Refusal) and found.dimension == "stage3.patch", name
@@ -233,7 +239,7 @@ def test_cvnets_itself_builds_loads_and_computes_the_same(tmp_path: Path) -> Non
     networks |= {a: (replace(mobilevitv2(0.6), activation=a), 192) for a in ACTIVATIONS}
     chosen = {}
     for name, (spec, resolution) in networks.items():
-        found = None if "efficientformer" in name else variant_of(spec, resolution)
+        found = variant_of(spec, resolution)
         if isinstance(found, Variant) and found.base == base:
             chosen[name] = (spec, resolution)
     expected = {}
@@ -259,11 +265,11 @@ def _source(checkout: str) -> str:
 @pytest.mark.full
 def test_published_networks_and_random_candidates_are_exported_or_refused(tmp_path: Path) -> None:
     space, rng = load_space("mobilevit"), random.Random(7)
-    networks = {n: s for n, s in published_networks().items() if "efficientformer" not in n}
+    networks = dict(all_published())
     networks |= {f"candidate {i}": space.decode(space.random_point(rng)) for i in range(100)}
     exported, refused = 0, {}
     for name, spec in networks.items():
-        if refusal := EXPORTER.refuse(subject(spec, 256)):
+        if refusal := EXPORTER.refuse(subject(spec, default_resolution(spec))):
             refused[refusal.dimension] = refused.get(refusal.dimension, 0) + 1
             continue
         folder = tmp_path / name

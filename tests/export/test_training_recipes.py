@@ -25,7 +25,7 @@ from mvsearch.export.training.sizes import updates_per_epoch, variable_batches
 from mvsearch.export.training.timm_config import arguments, devices, require_arguments, timm_tree
 from mvsearch.models import build
 from mvsearch.spec.arch import ArchSpec
-from mvsearch.spec.published import mobilevit, mobilevitv2, mobilevitv3, network, published_networks
+from mvsearch.spec.published import all_published, mobilevit, mobilevitv2, mobilevitv3, network
 from tests.export.nets import NETS
 
 OF_FAMILY = {"v1": "mobilevit_xs", "v2": "mobilevitv2_1.0", "v3-v1": "mobilevitv3_s", "v3-v2": "mobilevitv3_0.5"}
@@ -72,7 +72,7 @@ def test_recipes_say_what_the_papers_and_the_official_configurations_say(family:
 
 
 def test_every_published_network_has_its_familys_recipe() -> None:
-    for name, spec in published_networks().items():
+    for name, spec in all_published().items():
         family, reason = family_of(spec)
         expected = {"mobilevit": "v1", "mobilevitv2": "v2"}.get(name.split("_")[0])
         if name.startswith("mobilevitv3"):

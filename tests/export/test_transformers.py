@@ -31,7 +31,15 @@ from mvsearch.export.transformers.native import native_config
 from mvsearch.export.transformers.ship import shipped_files
 from mvsearch.models import build
 from mvsearch.spec.arch import ArchSpec
-from mvsearch.spec.published import mobilevit, mobilevitv2, mobilevitv3, network, published_networks
+from mvsearch.spec.published import (
+    all_published,
+    default_resolution,
+    mobilevit,
+    mobilevitv2,
+    mobilevitv3,
+    network,
+    published_networks,
+)
 from mvsearch.spec.space_file import load_space
 from tests.export.nets import NETS
 
@@ -138,6 +146,15 @@ def test_shipped_code_is_ours_and_needs_nothing_of_us() -> None:
     copy = files["mvsearch_models_mobilevit.py"].splitlines()[2:]
     changed = [(a, b) for a, b in zip(ours, copy, strict=True) if a != b]
     assert changed and all(a.startswith("from mvsearch.") and b.startswith("from .mvsearch_") for a, b in changed)
+
+
+def test_code_that_was_edited_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "fresh_logits", lambda *_: pytest.fail("it was loaded"))
+    model = write(tmp_path, SMALL_V3)
+    file = tmp_path / "transformers" / "mvsearch_models_mobilevit.py"
+    file.write_text(file.read_text().replace("0.5", "0.25"))
+    with pytest.raises(ExportError, match=r"mvsearch_models_mobilevit\.py` is not the code"):
+        EXPORTER.check(subject(SMALL_V3), model, tmp_path)
 
 
 _FAULTS = {
@@ -347,15 +364,18 @@ def differences_of(work: Path, networks: dict[str, tuple[ArchSpec, int]]) -> dic
 
 
 @pytest.mark.full
-def test_published_networks_and_random_candidates(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(4))
+def test_published_networks_and_random_candidates(part: int, tmp_path: Path) -> None:
     space, rng = load_space("mobilevit"), random.Random(7)
-    networks = {f"{name} at {r}": (s.with_classes(10), r) for name, s in published_networks().items() for r in (64, 256)}
+    networks: dict[str, tuple[ArchSpec, int]] = {}
+    for name, spec in all_published().items():
+        # An EfficientFormer is bound to its own size.
+        sizes = {default_resolution(spec), 64 if name in published_networks() else default_resolution(spec)}
+        networks |= {f"{name} at {r}": (spec.with_classes(10), r) for r in sorted(sizes)}
     for i in range(100):
         networks[f"candidate {i}"] = (space.decode(space.random_point(rng)).with_classes(10), rng.choice((64, 80, 96, 128)))
-    found: dict[str, float] = {}
-    items = list(networks.items())
-    for start in range(0, len(items), 24):
-        found |= differences_of(tmp_path / str(start), dict(items[start : start + 24]))
-    native = sum(isinstance(native_config(s, r, recipe_of(s)), dict) for s, r in networks.values())
-    print(f"{len(found)} networks, {native} native, largest difference {max(found.values()):.2g}")
+    chosen = dict(list(networks.items())[part::4])
+    found = differences_of(tmp_path, chosen)
+    native = sum(isinstance(native_config(s, r, recipe_of(s)), dict) for s, r in chosen.values())
+    print(f"{len(found)} networks, {native} of them native, largest difference {max(found.values()):.2g}")
     assert max(found.values()) <= LIMIT

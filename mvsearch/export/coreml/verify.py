@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
 MAX_FLOAT16_DIFFERENCE = 0.05
 """Between a Mac's logits in float16 and ours, relative to the largest one: gross errors only, as chips round differently."""
-STEP_SHARE = 0.57
-"""Of a quantised weight's step, how far it may be off: half of it, and what rounding the step to float16 adds at most."""
+FLOAT16_ROUNDING, SMALLEST_ROUNDING = 2.0**-11, 2.0**-25
+"""How far float16 is off at most: relative to the number, and of numbers too small for that."""
+LEVELS = 127
+"""Of 8 bits, on either side of 0."""
 Predict = Callable[[Path, "np.ndarray"], "np.ndarray"]
 """(package, pixels (H, W, channels) of 8 bits) -> logits (1, classes) by Core ML."""
 
@@ -172,9 +174,17 @@ def _check_numbers(exact: Program, rounded: Program, name: str) -> None:
             if step is None:
                 same = np.array_equal(found.astype(np.float16), other.astype(np.float16))
             else:
-                same = bool((np.abs(found - other) <= STEP_SHARE * step).all())
+                same = bool((np.abs(found - other) <= _reach(step)).all())
             if not same:
                 raise ExportError(f"`{name}` holds other numbers than the network: `{argument}` of an operation `{kind}`")
+
+
+def _reach(step: np.ndarray) -> np.ndarray:
+    """How far a quantised weight may be off: half a step, and what rounding the step itself to float16 comes to."""
+    import numpy as np
+
+    reach: np.ndarray = 0.5 * step + LEVELS * np.maximum(step * FLOAT16_ROUNDING, SMALLEST_ROUNDING)
+    return reach
 
 
 def _numbers(program: Program) -> Iterator[tuple[str, dict[str, tuple[str, Any]]]]:

@@ -151,7 +151,7 @@ def _nearest_by_cost(spec: ArchSpec, resolution: int) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "x".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def covers(spec: ArchSpec) -> Refusal | None:

@@ -16,6 +16,7 @@ _WORDS = {
     "depth": "layers",
     "blocks": "blocks",
     "ffn_ratio": "FFN ratio",
+    "attention": "attending blocks",
 }
 """What a dimension is called, by the last part of its name; others go by that part itself."""
 
@@ -37,7 +38,9 @@ class Move:
     def words(self) -> str:
         """`stage 4: layers 5 to 4`."""
         part, _, key = self.dimension.rpartition(".")
-        what = f"{_WORDS.get(key, key.replace('_', ' '))} {self.before} to {self.after}"
+        block = key.removeprefix("ffn")
+        plain = f"FFN ratio of block {block}," if block.isdecimal() else key.replace("_", " ")
+        what = f"{_WORDS.get(key, plain)} {self.before} to {self.after}"
         where = part.replace("stage", "stage ").replace(".", " ")
         return f"{where}: {what}" if where else what
 

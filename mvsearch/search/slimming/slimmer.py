@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mvsearch.costs import count
 from mvsearch.search.estimate import expect
@@ -16,6 +17,7 @@ from mvsearch.spec.run import SLIM_CRITERIA
 from mvsearch.spec.space import Point, SearchSpace, Value
 from mvsearch.targets import Target
 
+REMEMBERED = 32_768
 Assess = Callable[[Sequence[ArchSpec]], Sequence[Standing | None]]
 """How networks stand, one by one; None for one of which nothing can be said. By estimate here, by whatever else elsewhere."""
 
@@ -23,6 +25,8 @@ Assess = Callable[[Sequence[ArchSpec]], Sequence[Standing | None]]
 def by_estimate(goals: Goals, target: Target) -> Assess:
     """Networks as they are estimated: costs counted, latency predicted, top-1 estimated."""
 
+    # Paths of one run begin alike.
+    @lru_cache(maxsize=REMEMBERED)
     def stand(spec: ArchSpec) -> Standing | None:
         e = expect(spec, goals.resolution, target, goals.estimator)
         if e.failure:

@@ -1,7 +1,8 @@
 """mvsearch: neural architecture search and scaling explorer for MobileViT-family networks.
 
-`search`, `scale`, `describe`, `measure`, `calibrate` and `validate` mirror the command line, `TrainOptions` its options of
-training; `build` and `load` give torch modules. They are loaded on first use, so that `import mvsearch` stays light.
+`search`, `scale`, `describe`, `export`, `import_checkpoint`, `measure`, `calibrate` and `validate` mirror the command line,
+`TrainOptions` its options of training; `build` and `load` give torch modules, `Library` a folder of many entries. They are
+loaded on first use, so that `import mvsearch` stays light.
 """
 
 from __future__ import annotations
@@ -10,22 +11,27 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import mvsearch.export
 import mvsearch.search
 
 if TYPE_CHECKING:
-    from mvsearch.api import RunResult, TrainOptions, calibrate, describe, measure, scale, validate
+    from mvsearch.api import TrainOptions, calibrate, describe, import_checkpoint, measure, scale, validate
     from mvsearch.export.library import load
+    from mvsearch.export.shelf import Library
     from mvsearch.models import build
 
     __version__: str
 
 __all__ = [
+    "Library",
     "SearchOptions",
     "TrainOptions",
     "__version__",
     "build",
     "calibrate",
     "describe",
+    "export",
+    "import_checkpoint",
     "load",
     "measure",
     "scale",
@@ -33,8 +39,10 @@ __all__ = [
     "validate",
 ]
 
+_API = ("SearchOptions", "TrainOptions", "calibrate", "describe", "import_checkpoint", "measure", "scale", "validate")
 _HOMES = {
-    **dict.fromkeys(("SearchOptions", "TrainOptions", "calibrate", "describe", "measure", "scale", "validate"), "mvsearch.api"),
+    **dict.fromkeys(_API, "mvsearch.api"),
+    "Library": "mvsearch.export.shelf",
     "load": "mvsearch.export.library",
     "build": "mvsearch.models",
 }
@@ -48,14 +56,15 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module `mvsearch` has no attribute `{name}`")
 
 
-class _Search(ModuleType):
-    """The package `mvsearch.search`, which is called as the function of the same name in `mvsearch.api`."""
+class _Command(ModuleType):
+    """A package of ours that is called as the function of its name in `mvsearch.api`.
 
-    def __call__(self, *args: Any, **kwargs: Any) -> RunResult:
-        from mvsearch.api import search
+    A function beside a package of its name would be hidden as soon as the package is imported.
+    """
 
-        return search(*args, **kwargs)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return getattr(import_module("mvsearch.api"), self.__name__.rpartition(".")[2])(*args, **kwargs)
 
 
-# A function beside a package of its name would be hidden as soon as the package is imported.
-mvsearch.search.__class__ = _Search
+for _package in (mvsearch.search, mvsearch.export):
+    _package.__class__ = _Command

@@ -1,7 +1,9 @@
 """The Python face, and what the command line calls: from question to answer."""
 
 from mvsearch.api.calibrate import calibrate
+from mvsearch.api.checkpoint import import_checkpoint
 from mvsearch.api.describe import Description, describe
+from mvsearch.api.export import Exported, export
 from mvsearch.api.measure import measure
 from mvsearch.api.read import read_network
 from mvsearch.api.report import rebuild_report
@@ -14,11 +16,14 @@ from mvsearch.api.validate import validate, validate_accuracy
 
 __all__ = [
     "Description",
+    "Exported",
     "RunResult",
     "SearchOptions",
     "TrainOptions",
     "calibrate",
     "describe",
+    "export",
+    "import_checkpoint",
     "measure",
     "read_network",
     "rebuild_report",

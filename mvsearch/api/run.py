@@ -175,9 +175,8 @@ class Run:
             winner = choose(verified.members, goals).evaluation
             sure = sureness(trials, verified, goals, store)
             record |= {SURENESS: sure.of_winner()}
-            exports = ("onnx", "coreml") if converts else ("onnx",)
-            self.listener.stage(f"exporting the winner: library entry, {' and '.join(exports)}; loading it back")
-            self._export(folder, winner, record, exports)
+            self.listener.stage(f"exporting the winner: library entry, {', '.join(self.means.exports)}; loading them back")
+            self._export(folder, winner, record)
             record |= {"winner": winner.arch_id, "finished": True}
             self.listener.stage("writing the report")
             record_now = {**record, "seconds": time.monotonic() - started}
@@ -374,7 +373,7 @@ class Run:
             IMAGES: images_record(self.images) if self.images else None,
         }
 
-    def _export(self, folder: RunFolder, evaluation: Evaluation, record: dict[str, Any], exports: tuple[str, ...]) -> None:
+    def _export(self, folder: RunFolder, evaluation: Evaluation, record: dict[str, Any]) -> None:
         from mvsearch.export.library import save_entry
         from mvsearch.models import build
 
@@ -393,10 +392,13 @@ class Run:
             **record[SURENESS],
         }
         model = build(evaluation.spec, seed=settings.seed).eval()
-        save_entry(
+        outcomes = save_entry(
             folder.winner, evaluation.spec, settings.resolution, model, evaluation,
-            provenance=provenance, seed=settings.seed, exports=exports, overwrite=True,
+            provenance=provenance, seed=settings.seed, to=self.means.exports, leave_out=True, overwrite=True,
         )  # fmt: skip
+        for o in outcomes:
+            if o.status != "written":
+                self.listener.stage(f"not exported to {o.name}: {o.why}")
 
 
 def _ray(means: Means, target: Target) -> Executor:

@@ -14,6 +14,7 @@ from mvsearch.api.training import TrainOptions, prepare_training
 from mvsearch.errors import InputError
 from mvsearch.search.folder import RunFolder, choose_path, open_folder
 from mvsearch.spec import defaults
+from mvsearch.spec.defaults import EXPORTS as DEFAULT_EXPORTS
 
 if TYPE_CHECKING:
     from mvsearch.search.explore import Listener
@@ -38,6 +39,7 @@ def search(
     data: str | Path | None = None,
     training: TrainOptions | None = None,
     options: SearchOptions | None = None,
+    exports: str | Sequence[str] = DEFAULT_EXPORTS,
     out: str | Path | None = None,
     resume: bool = False,
     command: str | None = None,
@@ -66,6 +68,8 @@ def search(
             a `.zip` of that; WebDataset shards; or `procedural`, generated images for trying it out.
         training: how to train; says nothing without `data`.
         options: how to search: which strategy and sampler, when to stop, how many networks to measure on the way.
+        exports: what the winner is exported to, as for `mvsearch export --to`; what cannot express it, or is not installed,
+            is left out, and the run says so.
         out: folder of the run; `reports/BUDGET-TARGET-TIME` by default.
         resume: go on with the run in `out`.
         command: how to call it again, for the record.
@@ -92,7 +96,10 @@ def search(
         budget, target, space, trials, seed, confidence, resolution, Path(calibration) if calibration else None,
         options or SearchOptions(),
     )  # fmt: skip
-    means = Means(workers, in_process, address, queue, time_limit, Path(calibration) if calibration else None)
+    from mvsearch.export.registry import parse_names
+
+    names = parse_names(exports if isinstance(exports, str) else ",".join(exports))
+    means = Means(workers, in_process, address, queue, time_limit, Path(calibration) if calibration else None, names)
     means.check(settings)
     from mvsearch.search.explore import Silent
 

@@ -133,6 +133,7 @@ class Means:
 
     Attributes:
         workers, in_process, address, queue, time_limit, calibration: as in `search`.
+        exports: what the winner is exported to beside its entry, as far as it can be.
     """
 
     workers: int | None
@@ -141,6 +142,7 @@ class Means:
     queue: str | None
     time_limit: float | None
     calibration: Path | None
+    exports: tuple[str, ...] = ()
 
     def check(self, settings: RunSettings) -> None:
         """Refuse what cannot be.

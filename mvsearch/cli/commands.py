@@ -122,6 +122,9 @@ def run(
             "--trust-training", help="Let training choose the winner even if it has not earned it.", rich_help_panel=TRAINING
         ),
     ] = False,
+    exports: Annotated[
+        str, typer.Option("--export", help="What the winner is exported to, as for `mvsearch export --to`.")
+    ] = defaults.EXPORTS,
     out: Annotated[Path | None, typer.Option("--out", help="Run folder; reports/BUDGET-TARGET-TIME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     optuna: Annotated[str | None, typer.Option("--optuna", help=OPTUNA_HELP)] = None,
@@ -151,7 +154,7 @@ def run(
         result = search(
             budget, target, space=space, trials=trials, time_limit=limit, seed=seed, confidence=confidence,
             resolution=resolution, workers=workers, in_process=in_process, address=address, queue=queue,
-            calibration=calibration, anchors=anchors, data=data,
+            calibration=calibration, anchors=anchors, data=data, exports=exports,
             options=SearchOptions(sampler, screen, stop_when_flat, measure_trials, strategy, slim_by),
             training=options if data is not None or options.given() else None, out=folder, resume=resume,
             command=shlex.join(["mvsearch", *sys.argv[1:]]), listener=listener,

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from mvsearch.cli import bench, commands, describe, latency, scale, validation
+from mvsearch.cli import bench, commands, describe, export, latency, scale, validation
 from mvsearch.cli.help import SectionedCommand
 from mvsearch.cli.output import print_error
 from mvsearch.cli.signals import Signals
@@ -22,10 +22,19 @@ app = typer.Typer(
 )
 app.callback()(commands.root)
 for command in (
-    commands.run, scale.scale, describe.describe, commands.report, latency.measure, latency.calibrate, validation.validate,
-    bench.bench, commands.spaces, commands.targets, commands.networks,
+    commands.run, scale.scale, describe.describe, commands.report, export.export, latency.measure, latency.calibrate,
+    validation.validate, bench.bench, commands.spaces, commands.targets, commands.networks,
 ):  # fmt: skip
     app.command(cls=SectionedCommand)(command)
+app.command("import", cls=SectionedCommand)(export.import_checkpoint)
+library = typer.Typer(
+    help="Many entries in one folder, found by budget, target and tag.", no_args_is_help=True, rich_markup_mode=None
+)
+for name, of_library in (
+    ("list", export.list_library), ("show", export.show_entry), ("add", export.add_entry), ("verify", export.verify_library),
+):  # fmt: skip
+    library.command(name, cls=SectionedCommand)(of_library)
+app.add_typer(library, name="library")
 
 INTERRUPTED = 130
 

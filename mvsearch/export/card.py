@@ -45,6 +45,7 @@ def render(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         _what(config),
         _numbers(metrics),
         _usage(config),
+        *_exports(metrics),
         *_sureness(metrics),
         _provenance(config, metrics),
         _open(config, metrics),
@@ -55,7 +56,7 @@ def render(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
 def title(config: Mapping[str, Any]) -> str:
     """Name of the network: the published one, or what it is and its `arch_id`."""
-    return str(config["name"] or f"MobileViT network {config['arch']['arch_id']}")
+    return str(config["name"] or f"{_family(config).title} network {config['arch']['arch_id']}")
 
 
 def weights_line(config: Mapping[str, Any]) -> str:
@@ -92,7 +93,6 @@ def _what(config: Mapping[str, Any]) -> str:
     rows = [f"| stem | {arch['stem']['kind']} | {arch['stem']['channels']} | | | | | |"]
     for i, stage in enumerate(arch["stages"]):
         switches = [k for k in ("dw_local", "fuse_1x1", "concat_local", "residual") if stage.get(k)]
-        patch = "x".join(map(str, stage["patch"])) if "patch" in stage else ""
         cells = (
             f"stages.{i}",
             stage["kind"] + (f" + {', '.join(switches)}" if switches else ""),
@@ -101,7 +101,7 @@ def _what(config: Mapping[str, Any]) -> str:
             stage.get("dim", ""),
             _layers(stage),
             " ".join(f"{r:g}" for r in stage.get("ffn_ratios", [stage["ffn_ratio"]] if "ffn_ratio" in stage else [])),
-            patch,
+            "x".join(map(str, stage["patch"])) if "patch" in stage else "",
         )
         rows.append(f"| {' | '.join(map(str, cells))} |")
     rows.append(f"| head | {arch['head']['kind']} | {arch['num_classes']} classes | | | | | |")
@@ -216,21 +216,32 @@ def _open(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         )
     if predicted := by_kind.get("predicted"):
         lines.append(f"- {', '.join(predicted)}: predicted; this network has not run on the device.")
-    if "coreml" in metrics["exports"]:
-        lines.append("- The Core ML package: its operations, shapes and weights were checked; running it needs macOS or iOS.")
+    for export in metrics["exports"].values():
+        lines += [f"- {export.get('title', 'An export')}: {note}." for note in (export.get("check") or {}).get("notes", ())]
     return "\n".join(lines if len(lines) > 2 else [*lines, "- Nothing that is listed above."])
 
 
 def _files(metrics: Mapping[str, Any]) -> str:
     files = dict(_FILES)
-    if "onnx" in metrics["exports"]:
-        files["model.onnx"] = "ONNX, float32; its outputs were compared with the torch network's"
-    if program := metrics["exports"].get("coreml"):
-        files["model.mlpackage"] = (
-            f"Core ML program, {program['precision']}, {program['deployment_target']} or later, "
-            f"{sum(program['ops'].values())} operations; input `image`, output `logits`"
-        )
+    for export in metrics["exports"].values():
+        for name in export.get("files", ()):
+            files[name] = export["title"] + _checked(export.get("check"))
     return "\n".join(["## Files", "", *(f"- `{name}`: {what}" for name, what in files.items())])
+
+
+def _checked(check: Mapping[str, Any] | None) -> str:
+    """What an export was compared by."""
+    if not check:
+        return ""
+    if check["difference"] is None:
+        return f"; rebuilt by {check['by']}"
+    return f"; rebuilt by {check['by']}: outputs within {check['difference']:.1e} of ours, relative to the largest logit"
+
+
+def _exports(metrics: Mapping[str, Any]) -> list[str]:
+    """How to use each export."""
+    parts = [f"### {e['title']}\n\n{e['usage'].strip()}" for e in metrics["exports"].values() if e.get("usage")]
+    return ["## How to use it elsewhere", *parts] if parts else []
 
 
 def _number(value: float, exact: bool = False) -> str:

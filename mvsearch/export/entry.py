@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvsearch.errors import InputError, SpecError
+from mvsearch.export.registry import FILES
 from mvsearch.export.weights import check_size, check_tensors, read_weights
 from mvsearch.files import parse_json, read_bytes
 from mvsearch.spec.arch import ArchSpec, from_json
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 FORMAT = "mvsearch-entry"
 SCHEMA_VERSION = 1
 CONFIG, WEIGHTS, CARD, METRICS = "config.json", "model.safetensors", "README.md", "metrics.json"
-ONNX, COREML = "model.onnx", "model.mlpackage"
-EXPORTS = ("onnx", "coreml")
-OURS = frozenset({CONFIG, WEIGHTS, CARD, METRICS, ONNX, COREML})
+OLD_COREML = "model.mlpackage"
+"""Where entries of the first versions had their Core ML package."""
+OURS = frozenset({CONFIG, WEIGHTS, CARD, METRICS, OLD_COREML, *(name for files in FILES.values() for name in files)})
 
 
 def load(folder: str | Path) -> nn.Module:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 
-def _declare_torchvision_operators() -> Any:
+def declare_torchvision_operators() -> Any:
     """Let libraries import a torchvision that was built for another torch; the result has to be kept.
 
     Its compiled part then does not load, and its import fails for two operators that are not known. No exported network
@@ -19,14 +19,13 @@ def _declare_torchvision_operators() -> Any:
     spec = find_spec("torchvision")
     if spec is None or spec.origin is None:
         return None
-    import torch
-
+    torch: Any = importlib.import_module("torch")
     try:
         torch.ops.load_library(str(Path(spec.origin).with_name("_C.so")))
     except OSError:
         library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         return library
     return None
 
@@ -36,7 +35,7 @@ def main(work: Path) -> None:
     # What an export needs of us it does not have where it is used.
     sys.modules["mvsearch"] = None  # type: ignore[assignment]
     task = json.loads((work / "jobs.json").read_text())
-    keep = _declare_torchvision_operators()
+    keep = declare_torchvision_operators()
     spec = importlib.util.spec_from_file_location("export_loader", task["loader"])
     assert spec is not None and spec.loader is not None, "a loader is a Python file"
     loader = importlib.util.module_from_spec(spec)

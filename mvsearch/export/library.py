@@ -4,7 +4,7 @@
     model.safetensors   every parameter and buffer
     README.md           model card in the Hugging Face Hub's format
     metrics.json        every number with kind and interval, provenance, what was checked
-    model.onnx, model.mlpackage   if asked for
+    timm/, model.onnx, ...   what was exported: `mvsearch.export.registry` has the list
 
 The folder is a valid repository of the Hub. Nothing in it is ever unpickled.
 """
@@ -13,31 +13,32 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from mvsearch.costs import image_size
 from mvsearch.errors import ExportError, InputError
-from mvsearch.export import card
+from mvsearch.export import card, exports
 from mvsearch.export.compare import Verification, compare
 from mvsearch.export.entry import (
     CARD,
     CONFIG,
-    COREML,
-    EXPORTS,
     FORMAT,
     METRICS,
-    ONNX,
     OURS,
     SCHEMA_VERSION,
     WEIGHTS,
     load,
     read_config,
     read_metrics,
-    spec_of,
 )
+from mvsearch.export.exporter import WeightStatus
+from mvsearch.export.exports import ExportListener, Outcome, Silence
+from mvsearch.export.registry import EXPORTERS, FILES, exporter
+from mvsearch.export.subject import subject_of
 from mvsearch.export.weights import save_weights, sha256
 from mvsearch.files import staged
 from mvsearch.spec.arch import ArchSpec, to_json
@@ -47,9 +48,7 @@ from mvsearch.spec.record import Evaluation
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["EXPORTS", "add_coreml", "add_onnx", "load", "read_config", "read_metrics", "save_entry", "verify_entry"]
-
-WeightStatus = Literal["initial", "trained"]
+__all__ = ["EXPORTERS", "add_exports", "load", "read_config", "read_metrics", "save_entry", "verify_entry"]
 
 
 def save_entry(
@@ -62,9 +61,12 @@ def save_entry(
     provenance: Mapping[str, Any],
     weights: WeightStatus = "initial",
     seed: int | None = None,
-    exports: Collection[str] = (),
+    labels: Sequence[str] | None = None,
+    to: Collection[str] = (),
+    leave_out: bool = False,
     overwrite: bool = False,
-) -> Path:
+    listener: ExportListener | None = None,
+) -> tuple[Outcome, ...]:
     """Write an entry, check it as `verify_entry` does, then move it to its place: it is there whole or not at all.
 
     Args:
@@ -76,22 +78,21 @@ def save_entry(
         provenance: how it was found, as plain data: `command`, `seed`, `space`, `budgets`, ...
         weights: `initial` or `trained`; the card says which.
         seed: of the initial weights.
-        exports: of `EXPORTS`, what else to write.
+        labels: names of the classes in the order of the logits.
+        to: of `EXPORTERS`, what else to write.
+        leave_out: go without exports that cannot be made, instead of refusing.
         overwrite: replace an entry that is there. Never anything else, nor an entry with foreign files in it.
+        listener: hears of the exports.
 
     Returns:
-        The folder.
+        What became of each export.
 
     Raises:
-        InputError: the folder is in use or cannot be written, or an unknown export.
+        InputError: the folder is in use or cannot be written, or an export that is unknown or cannot be made.
         ExportError: model, evaluation and spec do not belong together, a weight is not finite, or what was
             written is not what was to be written.
-        ConversionError: a runtime's converter does not take the network.
     """
-    folder = Path(folder)
-    unknown = sorted(set(exports) - set(EXPORTS))
-    if unknown:
-        raise InputError(f"unknown export `{', '.join(unknown)}`", f"one of {', '.join(EXPORTS)}")
+    folder, listener = Path(folder), listener or Silence()
     replaced = _check_place(folder, overwrite)
     if evaluation.arch_id != spec.arch_id or evaluation.resolution != resolution:
         raise ExportError(
@@ -100,7 +101,7 @@ def save_entry(
         )
     with staged(folder, replaced) as temporary:
         save_weights(temporary / WEIGHTS, spec, model, weights)
-        _write_json(temporary / CONFIG, _config(spec, resolution, model, weights, seed, temporary / WEIGHTS))
+        _write_json(temporary / CONFIG, _config(spec, resolution, model, weights, seed, labels, temporary / WEIGHTS))
         metrics = {
             "schema_version": SCHEMA_VERSION,
             "arch_id": spec.arch_id,
@@ -112,12 +113,59 @@ def save_entry(
         }
         _write_json(temporary / METRICS, metrics)
         _write_card(temporary)
-        if "onnx" in exports:
-            add_onnx(temporary, model, resolution)
-        if "coreml" in exports:
-            add_coreml(temporary, model, resolution)
-        verify_entry(temporary, model, resolution)
-    return folder
+        subject = subject_of(read_config(temporary), read_metrics(temporary))
+        plan = exports.plan(tuple(to), subject, leave_out)
+        compare(temporary, model, resolution)
+        made = exports.make(plan.names, subject, model, temporary, listener)
+        _list_exports(temporary, made)
+    return (*made, *_told(plan.left_out, listener))
+
+
+def add_exports(
+    folder: str | Path,
+    to: Collection[str],
+    *,
+    leave_out: bool = False,
+    overwrite: bool = False,
+    listener: ExportListener | None = None,
+) -> tuple[Outcome, ...]:
+    """Write exports of an entry into it: made and checked beside it, then moved, all of them or none.
+
+    Args:
+        folder: of the entry.
+        to: of `EXPORTERS`, what to write.
+        leave_out: go without exports that cannot be made, and keep those that are there, instead of refusing.
+        overwrite: replace exports that are there.
+        listener: hears of the exports.
+
+    Returns:
+        What became of each.
+
+    Raises:
+        InputError: no entry; or an export that is unknown, cannot be made, or is there.
+        ExportError: what was written is not the network; the entry is as it was.
+    """
+    folder, listener = Path(folder), listener or Silence()
+    config, metrics = read_config(folder), read_metrics(folder)
+    subject = subject_of(config, metrics)
+    there = {name: [f for f in FILES[name] if os.path.lexists(folder / f)] for name in to if name in FILES}
+    kept = () if overwrite else tuple(name for name, files in there.items() if files)
+    if kept and not leave_out:
+        named = ", ".join(f"`{folder / there[name][0]}`" for name in kept)
+        raise InputError(f"{named} {'exists' if len(kept) == 1 else 'exist'}", "`--overwrite` replaces it")
+    plan = exports.plan(tuple(n for n in to if n not in kept), subject, leave_out)
+    model = load(folder)
+    made = exports.add(
+        folder, (CONFIG, WEIGHTS, METRICS), plan.names, subject, model, listener, lambda done: _list_exports(folder, done)
+    )
+    left = tuple(Outcome(n, exporter(n).title, "kept", f"`{there[n][0]}` is there", "`--overwrite` replaces it") for n in kept)
+    return (*made, *_told((*left, *plan.left_out), listener))
+
+
+def _told(outcomes: tuple[Outcome, ...], listener: ExportListener) -> tuple[Outcome, ...]:
+    for outcome in outcomes:
+        listener.ended(outcome)
+    return outcomes
 
 
 def verify_entry(folder: str | Path, model: nn.Module, resolution: int) -> Verification:
@@ -127,46 +175,12 @@ def verify_entry(folder: str | Path, model: nn.Module, resolution: int) -> Verif
         InputError: it does not load.
         ExportError: anything differs.
     """
-    return compare(Path(folder), model, resolution)
-
-
-def add_onnx(folder: str | Path, model: nn.Module, resolution: int) -> Path:
-    """Write `model.onnx` into an entry and list it in its card. Returns the file.
-
-    Raises:
-        ConversionError: the network cannot be exported.
-    """
-    from mvsearch.export.onnx import save_onnx
-
     folder = Path(folder)
-    info = save_onnx(model, resolution, folder / ONNX)
-    _list_export(folder, "onnx", info)
-    return folder / ONNX
-
-
-def add_coreml(folder: str | Path, model: nn.Module, resolution: int) -> Path:
-    """Write `model.mlpackage` into an entry and list it in its card. Returns the package.
-
-    Raises:
-        InputError: there is a package already.
-        ConversionError: the network cannot be converted.
-    """
-    from mvsearch.targets.coreml.convert import convert
-
-    folder = Path(folder)
-    config = read_config(folder)
-    spec = spec_of(folder, config)
-    status = config["weights"]["status"]
-    program = convert(
-        model,
-        resolution,
-        folder / COREML,
-        channels=spec.in_channels,
-        description=f"{card.title(config)}. {card.weights_line(config)}",
-        metadata={"arch_id": spec.arch_id, "weights": card.weights_line(config) if status == "initial" else status},
-    )
-    _list_export(folder, "coreml", program.to_json())
-    return folder / COREML
+    whole = compare(folder, model, resolution)
+    metrics = read_metrics(folder)
+    subject = subject_of(read_config(folder), metrics)
+    checks = {n: exporter(n).check(subject, model, folder) for n in metrics["exports"] if n in EXPORTERS}
+    return replace(whole, checks=checks)
 
 
 def _check_place(folder: Path, overwrite: bool) -> bool:
@@ -191,7 +205,13 @@ def _check_place(folder: Path, overwrite: bool) -> bool:
 
 
 def _config(
-    spec: ArchSpec, resolution: int, model: nn.Module, weights: WeightStatus, seed: int | None, file: Path
+    spec: ArchSpec,
+    resolution: int,
+    model: nn.Module,
+    weights: WeightStatus,
+    seed: int | None,
+    labels: Sequence[str] | None,
+    file: Path,
 ) -> dict[str, Any]:
     height, width = image_size(resolution)
     return {
@@ -208,7 +228,7 @@ def _config(
             "range": [0.0, 1.0],
             "normalisation": None,  # The official recipes of the family divide by 255 and do nothing else.
         },
-        "classes": {"count": spec.num_classes, "names": None},
+        "classes": {"count": spec.num_classes, "names": list(labels) if labels else None},
         "weights": {
             "file": WEIGHTS,
             "status": weights,
@@ -219,12 +239,15 @@ def _config(
     }
 
 
-def _list_export(folder: Path, name: str, info: dict[str, Any]) -> None:
+def _list_exports(folder: Path, outcomes: Sequence[Outcome]) -> None:
+    """Say in an entry what has been exported; nothing is written if nothing has."""
+    if not outcomes:
+        return
     metrics = read_metrics(folder)
     # A card that somebody has edited is left as it is.
     before = card.render(read_config(folder), metrics)
     ours = (folder / CARD).is_file() and (folder / CARD).read_text(encoding="utf-8") == before
-    metrics["exports"][name] = info
+    metrics["exports"] |= {o.name: dict(o.info or {}) for o in outcomes}
     _write_json(folder / METRICS, metrics)
     if ours:
         _write_card(folder)

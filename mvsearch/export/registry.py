@@ -10,18 +10,20 @@ from mvsearch.errors import InputError
 from mvsearch.export.exporter import Exporter
 from mvsearch.spec.plain import shown
 
-_MODULES = {
-    "timm": "mvsearch.export.timm",
-    "transformers": "mvsearch.export.transformers",
-    "cvnets": "mvsearch.export.cvnets",
-    "training": "mvsearch.export.training",
-    "onnx": "mvsearch.export.onnx",
-    "torch": "mvsearch.export.torch_program",
-    "coreml": "mvsearch.export.coreml",
-    "executorch": "mvsearch.export.executorch",
+_TABLE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "timm": ("mvsearch.export.timm", ("timm",)),
+    "transformers": ("mvsearch.export.transformers", ("transformers",)),
+    "cvnets": ("mvsearch.export.cvnets", ("cvnets",)),
+    "training": ("mvsearch.export.training", ("training",)),
+    "onnx": ("mvsearch.export.onnx", ("model.onnx",)),
+    "torch": ("mvsearch.export.torch_program", ("model.pt2",)),
+    "coreml": ("mvsearch.export.coreml", ("coreml",)),
+    "executorch": ("mvsearch.export.executorch", ("model.pte",)),
 }
-"""Name -> module whose `EXPORTER` it is. Libraries first, runtimes after them."""
-EXPORTERS = tuple(_MODULES)
+"""Name -> (module whose `EXPORTER` it is, what it owns in an entry). Libraries first, runtimes after them."""
+EXPORTERS = tuple(_TABLE)
+FILES = {name: files for name, (_, files) in _TABLE.items()}
+"""Name -> what it owns in an entry, by top-level name."""
 ALL = "all"
 
 
@@ -31,13 +33,13 @@ def exporter(name: str) -> Exporter:
     Raises:
         InputError: there is none.
     """
-    if name not in _MODULES:
+    if name not in _TABLE:
         near = difflib.get_close_matches(name[:50], EXPORTERS, n=1)
         raise InputError(
             f"unknown export `{shown(name)}`",
             f"{f'did you mean `{near[0]}`? ' if near else ''}`{ALL}`, or {', '.join(EXPORTERS)}",
         )
-    found: Exporter = import_module(_MODULES[name]).EXPORTER
+    found: Exporter = import_module(_TABLE[name][0]).EXPORTER
     return found
 
 
@@ -60,5 +62,5 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 def _require_known(names: Iterable[str]) -> None:
     for name in names:
-        if name not in _MODULES:
+        if name not in _TABLE:
             exporter(name)

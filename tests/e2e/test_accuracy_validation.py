@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.e2e.test_command_line import call
+from tests.e2e.here import call_here as call
 
 GOOD = "# trained with 100 epochs\nnetwork,top1\nmobilevit_xxs,66.0\nmobilevitv3_xs,74.1\nmobilevitv2_0.75,73.0\n"
 

@@ -12,6 +12,7 @@ import time
 import optuna
 import pytest
 
+from tests.e2e.here import call_here
 from tests.interrupts import hear_interrupts
 from tests.small_space import write_small_space
 
@@ -142,7 +143,7 @@ def test_a_finished_run_can_be_reported_again(finished):
     folder, _ = finished
     before = (folder / "a" / "front.csv").read_bytes()
     (folder / "a" / "report.html").unlink()
-    done = call("report", "a", cwd=folder)
+    done = call_here("report", "a", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert (folder / "a" / "report.html").exists()
     assert (folder / "a" / "front.csv").read_bytes() == before
@@ -150,7 +151,7 @@ def test_a_finished_run_can_be_reported_again(finished):
 
 def test_a_run_becomes_a_study_of_optunas(finished):
     folder, _ = finished
-    done = call("report", "a", "--optuna", "sqlite:///study.db", cwd=folder)
+    done = call_here("report", "a", "--optuna", "sqlite:///study.db", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "optuna-dashboard sqlite:///study.db" in done.stdout
     trials = optuna.load_study(study_name="a", storage=f"sqlite:///{folder / 'study.db'}").trials
@@ -160,7 +161,7 @@ def test_a_run_becomes_a_study_of_optunas(finished):
     for t, r in zip(trials, written, strict=True):
         assert t.values == pytest.approx([float(r["lower_top1"]), float(r["latency_ms"])], rel=1e-4)
     before = (folder / "a" / "trials.sqlite").read_bytes()
-    done = call("report", "a", "--optuna", "sqlite:///a/trials.sqlite", cwd=folder)
+    done = call_here("report", "a", "--optuna", "sqlite:///a/trials.sqlite", cwd=folder)
     assert done.returncode == 2
     assert "somebody else's database" in done.stderr
     assert (folder / "a" / "trials.sqlite").read_bytes() == before
@@ -169,7 +170,7 @@ def test_a_run_becomes_a_study_of_optunas(finished):
 def test_a_run_is_not_written_over(finished):
     folder, _ = finished
     before = (folder / "a" / "trials.sqlite").read_bytes()
-    done = call(*SMALL_RUN, "--out", "a", cwd=folder)
+    done = call_here(*SMALL_RUN, "--out", "a", cwd=folder)
     assert done.returncode == 2
     assert "--resume" in done.stderr
     assert (folder / "a" / "trials.sqlite").read_bytes() == before
@@ -178,7 +179,7 @@ def test_a_run_is_not_written_over(finished):
 def test_resuming_with_other_settings_lists_the_differences(finished):
     folder, _ = finished
     other = [x if x != "1.4M-params" else "1.3M-params" for x in SMALL_RUN]
-    done = call(*other, "--confidence", "0.9", "--out", "a", "--resume", cwd=folder)
+    done = call_here(*other, "--confidence", "0.9", "--out", "a", "--resume", cwd=folder)
     assert done.returncode == 2
     assert "1.4M-params" in done.stderr
     assert "1.3M-params" in done.stderr
@@ -216,7 +217,7 @@ def test_bad_input_is_one_clear_message(tmp_path, arguments, code, said):
     (tmp_path / "broken.yaml").write_text("name: x\ndims: [unclosed\n")
     (tmp_path / "evil.yaml").write_text('!!python/object/apply:os.system ["touch pwned"]\n')
     before = sorted(tmp_path.rglob("*"))
-    done = call(*arguments, *(["--in-process"] if arguments[0] == "run" else []), cwd=tmp_path)
+    done = call_here(*arguments, *(["--in-process"] if arguments[0] == "run" else []), cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -226,14 +227,16 @@ def test_bad_input_is_one_clear_message(tmp_path, arguments, code, said):
 
 
 def test_a_latency_that_no_candidate_reaches_shows_the_nearest(tmp_path):
-    done = call("run", "--budget", "0.05ms", "--space", "tiny", "--trials", "20", "--in-process", "--out", "r", cwd=tmp_path)
+    done = call_here(
+        "run", "--budget", "0.05ms", "--space", "tiny", "--trials", "20", "--in-process", "--out", "r", cwd=tmp_path
+    )
     assert done.returncode == 3
     assert "nearest" in done.stderr
     assert "0.05ms" in done.stderr
 
 
 def test_describe_as_json(tmp_path):
-    done = call("describe", "mobilevit_xxs", "--json", cwd=tmp_path)
+    done = call_here("describe", "mobilevit_xxs", "--json", cwd=tmp_path)
     data = json.loads(done.stdout)
     assert data["params"]["value"] == 1_272_024
     assert data["macs"]["value"] == 407_364_096
@@ -247,7 +250,7 @@ def test_describe_as_json(tmp_path):
         assert data[metric]["low"] < data[metric]["value"] < data[metric]["high"]
         assert data[metric]["basis"]
     (tmp_path / "net.json").write_text(done.stdout)
-    again = json.loads(call("describe", "net.json", "--json", cwd=tmp_path).stdout)
+    again = json.loads(call_here("describe", "net.json", "--json", cwd=tmp_path).stdout)
     assert again["arch_id"] == data["arch_id"]
 
 
@@ -259,7 +262,7 @@ def test_version(tmp_path):
 
 @pytest.mark.parametrize("command", ["spaces", "targets", "networks"])
 def test_listings_are_plain_in_a_pipe(tmp_path, command):
-    done = call(command, cwd=tmp_path)
+    done = call_here(command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.e2e.test_command_line import call
+from tests.e2e.here import call_here as call
 
 GOOD = "network,ms\nmobilevit_xs,3.6\nmobilevitv2_1.0,3.1\nmobilevit_s,5.0\n"
 

@@ -19,6 +19,7 @@ from PIL import Image
 
 import mvsearch
 from mvsearch.api import TrainOptions
+from tests.e2e.here import call_here
 from tests.interrupts import hear_interrupts
 from tests.small_space import write_small_space
 
@@ -322,7 +323,7 @@ def bad(finished):
 
 @pytest.mark.parametrize(("arguments", "said"), BAD.values(), ids=BAD.keys())
 def test_bad_input_is_one_clear_message(bad, arguments, said):
-    refused(call(*arguments, cwd=bad), said)
+    refused(call_here(*arguments, cwd=bad), said)
     assert not (bad / "new").exists()
 
 
@@ -339,7 +340,7 @@ def test_a_run_is_gone_on_with_as_it_began(finished, changed, said):
     if not (folder / "others").exists():
         make_photos(folder / "others", count=6)
     before = (folder / "a" / "run.json").read_bytes()
-    refused(call(*TRAIN, *changed, "--in-process", "--out", "a", "--resume", cwd=folder), said)
+    refused(call_here(*TRAIN, *changed, "--in-process", "--out", "a", "--resume", cwd=folder), said)
     assert (folder / "a" / "run.json").read_bytes() == before
 
 

@@ -66,9 +66,7 @@ def save(folder: Path, spec: ArchSpec, exports: Sequence[str] = (), **options: A
     """Write an entry of this network at `folder`; returns the network."""
     model = build(spec, seed=SEED).eval()
     provenance = {"command": "mvsearch run --budget 2M-params", "space": "tiny", "budgets": ["2M-params"], "trials": 10}
-    save_entry(
-        folder, spec, RESOLUTION, model, evaluation_of(spec), provenance=provenance, seed=SEED, exports=exports, **options
-    )
+    save_entry(folder, spec, RESOLUTION, model, evaluation_of(spec), provenance=provenance, seed=SEED, to=exports, **options)
     return model
 
 

@@ -15,7 +15,7 @@ SPEC = NETS["mixed, patches resized"]
 @pytest.fixture(scope="module")
 def card(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("library") / "entry"
-    save(folder, SPEC, exports=("onnx",))
+    save(folder, SPEC)
     return folder, (folder / "README.md").read_text(encoding="utf-8")
 
 
@@ -25,7 +25,7 @@ def test_front_matter_is_the_hubs(card: tuple[Path, str]) -> None:
     assert data["library_name"] == "mvsearch"
     assert data["license"] == "apache-2.0"
     assert data["pipeline_tag"] == "image-classification"
-    assert {"mobilevit", "onnx", "untrained"} <= set(data["tags"])
+    assert {"mobilevit", "untrained"} <= set(data["tags"])
 
 
 def test_every_number_is_there_with_its_kind_and_interval(card: tuple[Path, str]) -> None:

@@ -12,12 +12,11 @@ from torch import nn
 
 from mvsearch.costs import count
 from mvsearch.errors import ConversionError, ExportError, InputError
-from mvsearch.export.library import add_coreml, read_metrics, verify_entry
 from mvsearch.models import build
 from mvsearch.spec.space_file import load_space
 from mvsearch.targets.coreml import convert as coreml
 from mvsearch.targets.coreml.convert import convert, coreml_available, read_package
-from tests.export.nets import NETS, RESOLUTION, SEED, save, shake
+from tests.export.nets import NETS, RESOLUTION, shake
 
 needs_coremltools = pytest.mark.skipif(not coreml_available()[0], reason=coreml_available()[1])
 
@@ -59,46 +58,6 @@ def test_every_kind_of_block_converts(tmp_path: Path, capfd: pytest.CaptureFixtu
     reread = read_package(path)
     assert (reread.ops, reread.weight_bytes) == (program.ops, program.weight_bytes)
     assert [f.name for f in tmp_path.iterdir()] == ["net.mlpackage"]
-
-
-@needs_coremltools
-def test_package_says_what_it_is(tmp_path: Path) -> None:
-    import coremltools
-
-    spec = NETS["v1"]
-    model = save(tmp_path / "entry", spec)
-    path = add_coreml(tmp_path / "entry", model, RESOLUTION)
-    description = coremltools.models.MLModel(str(path), skip_model_load=True).get_spec().description
-    assert [i.name for i in description.input] == ["image"]
-    assert [o.name for o in description.output] == ["logits"]
-    assert description.metadata.license == "Apache-2.0"
-    assert description.metadata.author
-    assert "not trained" in description.metadata.shortDescription
-    data = dict(description.metadata.userDefined)
-    assert data["mvsearch.arch_id"] == spec.arch_id
-    assert "not trained" in data["mvsearch.weights"]
-    assert data["mvsearch.normalisation"].startswith("none: RGB in [0, 1]")
-
-
-@needs_coremltools
-def test_package_in_an_entry_is_checked(tmp_path: Path) -> None:
-    folder = tmp_path / "entry"
-    model = save(folder, NETS["v1"], exports=("coreml",))
-    verification = verify_entry(folder, model, RESOLUTION)
-    assert verification.coreml is not None
-    assert any("needs macOS" in note for note in verification.notes)
-    assert read_metrics(folder)["exports"]["coreml"]["ops"] == dict(verification.coreml.ops)
-    with pytest.raises(InputError, match="exists"):
-        add_coreml(folder, model, RESOLUTION)
-    other = tmp_path / "other.mlpackage"
-    convert(build(NETS["v3 on v1"], seed=SEED), RESOLUTION, other)
-    (folder / "model.mlpackage").rename(tmp_path / "first.mlpackage")
-    other.rename(folder / "model.mlpackage")
-    with pytest.raises(ExportError, match=r"`model\.mlpackage` has \d+ operations"):
-        verify_entry(folder, model, RESOLUTION)
-    (folder / "model.mlpackage" / "Manifest.json").write_text("{")
-    with pytest.raises(ExportError, match="cannot be read as a Core ML package"):
-        verify_entry(folder, model, RESOLUTION)
 
 
 @needs_coremltools

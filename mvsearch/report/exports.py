@@ -1,0 +1,93 @@
+"""Tables of exports and libraries for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from mvsearch.spec.budget import format_value
+from mvsearch.spec.record import Measurement
+
+if TYPE_CHECKING:
+    from mvsearch.export.exports import Outcome
+    from mvsearch.export.shelf import Fault, Shelved
+
+_STYLES = {"written": "green", "kept": "", "refused": "yellow", "missing": "yellow"}
+
+
+def render_outcomes(outcomes: Sequence[Outcome], folder: Path) -> Table:
+    """What became of each export, with what it was checked by."""
+    table = _table("export", "", "files", "size", "checked, or why not")
+    for o in outcomes:
+        files = tuple(o.info["files"]) if o.info else ()
+        size = sum(_bytes(folder / f) for f in files)
+        table.add_row(
+            o.name, Text(o.status, style=_STYLES[o.status]), Text(", ".join(files)),
+            format_value("weight_bytes", size) if files else "", Text(_said(o)),
+        )  # fmt: skip
+    return table
+
+
+def _said(o: Outcome) -> str:
+    if o.check is None:
+        return f"{o.why} ({o.hint})" if o.hint else o.why
+    within = f": within {o.check.difference:.1e}" if o.check.difference is not None else ""
+    return "; ".join((f"{o.check.by}{within}", *o.check.notes))
+
+
+def render_library(rows: Sequence[tuple[Shelved, dict[str, Measurement], Sequence[str]]]) -> Table:
+    """Entries with their numbers, each with its kind."""
+    table = _table("entry", "arch_id", "px", "params", "latency", "top-1", "weights", "exports", "tags")
+    for entry, numbers, exports in rows:
+        table.add_row(
+            entry.folder, entry.arch_id, str(entry.resolution),
+            *(_number(numbers.get(k)) for k in ("params", "latency", "top1")),
+            entry.weights, Text(" ".join(exports)), Text(", ".join(entry.tags)),
+        )  # fmt: skip
+    return table
+
+
+def _number(m: Measurement | None) -> str:
+    if m is None:
+        return ""
+    interval = f" ({m.low:.2f} to {m.high:.2f})" if m.low is not None and m.high is not None else ""
+    where = f" {m.target}" if m.target else ""
+    return f"{format_value(m.metric, m.value)}{interval} {m.kind}{where}"
+
+
+def render_faults(faults: Sequence[Fault]) -> Table:
+    """What was wrong in a library."""
+    table = _table("entry", "what was wrong", "")
+    for f in faults:
+        table.add_row(Text(f.folder), Text(f.message), "index mended" if f.mended else "left as it is")
+    return table
+
+
+def render_entry(path: Path, config: dict[str, Any], metrics: dict[str, Any]) -> Table:
+    """An entry's numbers and exports."""
+    from mvsearch.export.card import title, weights_line
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    rows = [("network", title(config)), ("arch_id", config["arch"]["arch_id"]), ("weights", weights_line(config))]
+    rows += [(k, _number(Measurement.from_json(m))) for k, m in metrics["measurements"].items()]
+    rows += [(f"export {k}", ", ".join(e.get("files", ()))) for k, e in metrics["exports"].items()]
+    rows += [("folder", str(path))]
+    for name, value in rows:
+        table.add_row(name, Text(value))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, header_style="")
+    for i, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=i == 0)
+    return table
+
+
+def _bytes(path: Path) -> int:
+    return sum(f.stat().st_size for f in (path.rglob("*") if path.is_dir() else (path,)) if f.is_file())

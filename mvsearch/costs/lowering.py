@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from mvsearch.costs import efficientformer
 from mvsearch.costs.op import Op, Shape
-from mvsearch.costs.trace import Plan, Segment, Trace
+from mvsearch.costs.trace import OWN_NORM, Plan, Segment, Trace
 from mvsearch.errors import InputError
 from mvsearch.spec.arch import (
     ArchSpec,
@@ -115,14 +115,16 @@ def chain(spec: ArchSpec, height: int, width: int, lowered: Callable[[str, Any, 
 
 
 @lru_cache(maxsize=PART_CACHE)
-def lower_part(name: str, part: Any, shape: Shape, activation: str, num_classes: int) -> Part:
+def lower_part(name: str, part: Any, shape: Shape, activation: str, num_classes: int, norm: str = OWN_NORM) -> Part:
     """One stem, stage or head, shared between networks."""
-    return planned(_LOWERINGS[type(part)], name, part, shape, activation, num_classes)
+    return planned(_LOWERINGS[type(part)], name, part, shape, activation, num_classes, norm)
 
 
-def planned(lowering: Lowering, name: str, part: Any, shape: Shape, activation: str, num_classes: int) -> Part:
-    """A part by this lowering, made anew."""
-    plan = Plan(activation)
+def planned(
+    lowering: Lowering, name: str, part: Any, shape: Shape, activation: str, num_classes: int, norm: str = OWN_NORM
+) -> Part:
+    """A part by this lowering, made anew; `norm` as of a `Trace`."""
+    plan = Plan(activation, norm)
     output = lowering(plan, name, part, shape, num_classes)
     return Part(name, getattr(part, "block", part.kind), tuple(plan.segments), output)
 

@@ -13,6 +13,9 @@ from mvsearch.costs.op import Op, OpKind, Shape
 SEGMENT_CACHE = 16_384
 """Segments that are remembered, about 2 kB each; neighbours in a search share theirs within a changed stage too."""
 
+OWN_NORM, FOLDED_NORM = "own", "batch_norm"
+"""Norms of a network's transformers: those that the family has, or a batch norm in their place."""
+
 OpSize = tuple[OpKind, int, int, int, int, int, int]
 """(kind, MACs, params, weights, elements held, elements read, elements written) of an operation, as `Op` has them.
 
@@ -35,14 +38,14 @@ class Segment:
     output: Shape
     longest_axis: int
     highest_rank: int
-    recipe: tuple[Callable[..., Shape], str, int, tuple[Any, ...]]
+    recipe: tuple[Callable[..., Shape], str, str, int, tuple[Any, ...]]
 
     @property
     def ops(self) -> tuple[Op, ...]:
         """The operations with their names and shapes, lowered anew: a search never asks for them."""
-        lowering, activation, held, arguments = self.recipe
+        lowering, activation, norm, held, arguments = self.recipe
         ops: list[Op] = []
-        lowering(Trace(activation, held, ops), *arguments)
+        lowering(Trace(activation, held, ops, norm), *arguments)
         return tuple(ops)
 
 
@@ -62,11 +65,16 @@ class _Hold:
 
 
 class Plan:
-    """Collects the segments of a part."""
+    """Collects the segments of a part.
 
-    def __init__(self, activation: str) -> None:
+    Args:
+        activation: of the network.
+        norm: see `Trace`.
+    """
+
+    def __init__(self, activation: str, norm: str = OWN_NORM) -> None:
         self.segments: list[tuple[Segment, int]] = []
-        self._activation = activation
+        self._activation, self._norm = activation, norm
         self.held = 0
 
     def hold(self, shape: Shape | None) -> _Hold:
@@ -75,16 +83,17 @@ class Plan:
 
     def run(self, lowering: Callable[..., Shape], *arguments: Any, times: int = 1) -> Shape:
         """Append the segment that `lowering(trace, *arguments)` gives; repeated, it has to keep its input's shape."""
-        segment = _segment(lowering, self._activation, self.held, arguments)
+        segment = _segment(lowering, self._activation, self._norm, self.held, arguments)
         self.segments.append((segment, times))
         return segment.output
 
 
 @lru_cache(maxsize=SEGMENT_CACHE)
-def _segment(lowering: Callable[..., Shape], activation: str, held: int, arguments: tuple[Any, ...]) -> Segment:
-    trace = Trace(activation, held)
+def _segment(lowering: Callable[..., Shape], activation: str, norm: str, held: int, arguments: tuple[Any, ...]) -> Segment:
+    trace = Trace(activation, held, norm=norm)
     output = lowering(trace, *arguments)
-    return Segment(tuple(trace.sizes), output, trace.longest_axis, trace.highest_rank, (lowering, activation, held, arguments))
+    recipe = (lowering, activation, norm, held, arguments)
+    return Segment(tuple(trace.sizes), output, trace.longest_axis, trace.highest_rank, recipe)
 
 
 class Trace:
@@ -94,11 +103,15 @@ class Trace:
         activation: of the network.
         held: elements that are alive all the while.
         ops: receives the operations with names and shapes, if they are wanted.
+        norm: `FOLDED_NORM` puts a batch norm in the place of every layer norm and group norm. What follows each of them is
+            linear, and takes it in: no operation is left, and its parameters are those of the operation that follows.
     """
 
-    def __init__(self, activation: str, held: int, ops: list[Op] | None = None) -> None:
+    def __init__(self, activation: str, held: int, ops: list[Op] | None = None, norm: str = OWN_NORM) -> None:
         self.activation = activation
         self.held = held
+        self._folds = norm == FOLDED_NORM
+        self._folded_params = 0
         self.sizes: list[OpSize] = []
         self.longest_axis = self.highest_rank = 0
         self._ops = ops
@@ -119,6 +132,8 @@ class Trace:
     ) -> Shape:
         """One operation, by its kind; the shape of its first output."""
         output = outputs[0]
+        if self._folded_params:
+            params, self._folded_params = params + self._folded_params, 0
         read = prod(inputs[0]) if len(inputs) == 1 else sum(map(prod, inputs))
         written = prod(output) if len(outputs) == 1 else sum(map(prod, outputs))
         self.sizes.append((kind, macs, params, weights, self.held, read, written))
@@ -168,6 +183,9 @@ class Trace:
 
     def layer_norm(self, name: str, x: Shape) -> Shape:
         """Over the last axis, with scale and shift."""
+        if self._folds:
+            self._folded_params += 2 * x[-1]
+            return x
         return self.add("layer_norm", name, (x,), x, params=2 * x[-1], weights=2 * x[-1])
 
     def group_norm(self, name: str, x: Shape, out: Shape | None = None) -> Shape:
@@ -178,6 +196,9 @@ class Trace:
         converter drops it. It is left out here, as in the programs that the latency predictor is
         fitted on, and their numbers are counted as weights.
         """
+        if self._folds:
+            self._folded_params += 2 * x[1]
+            return self.reshape(name, x, out) if out else x
         wide, one = (1, *x), (1,) * (len(x) + 1)
         self.reshape(name, x, wide)
         self.add("reduce", name, (wide,), one)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mvsearch.errors import MeasureError
@@ -15,6 +17,16 @@ from mvsearch.targets.target import Artifact, StopPolicy, Target
 ATTEMPTS = 3
 PAUSE_S = 2.0
 """Before the second attempt; doubled before the third."""
+
+
+@contextmanager
+def device_lock(target: Target) -> Iterator[None]:
+    """One measurement at a time on a device, whatever the number of this user's workers and runs."""
+    from filelock import FileLock
+
+    user = getattr(os, "getuid", lambda: 0)()  # Nobody may open a lock of another user's in a shared folder.
+    with FileLock(Path(tempfile.gettempdir()) / f"mvsearch-{user}-{target.resource}.lock"):
+        yield
 
 
 def take(
@@ -45,11 +57,7 @@ def take(
 
     if record := known():
         return record
-    from filelock import FileLock
-
-    # One measurement at a time on a device, whatever the number of this user's workers and runs.
-    user = getattr(os, "getuid", lambda: 0)()  # Nobody may open a lock of another user's in a shared folder.
-    with FileLock(Path(tempfile.gettempdir()) / f"mvsearch-{user}-{target.resource}.lock"):
+    with device_lock(target):
         if record := known():  # Another process has measured it while this one waited.
             return record
         for attempt in range(1, attempts + 1):

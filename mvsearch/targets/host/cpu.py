@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from mvsearch.costs import OP_KINDS
+from mvsearch.costs import OP_KINDS, Resolution
 from mvsearch.errors import MeasureError, TargetError
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.published import DEFAULT_RESOLUTION, network
@@ -31,6 +31,9 @@ from mvsearch.targets.host.timing import PairedTimes, measure_alone, measure_pai
 from mvsearch.targets.predictor.features import KindRate, Rates
 from mvsearch.targets.record import LatencyRecord
 from mvsearch.targets.target import Artifact, Capability, StopPolicy, TargetSpec, utc_now, what_where_when
+
+if TYPE_CHECKING:
+    from torch import nn
 
 REFERENCE = "mobilevit_xxs"
 """Every measurement takes turns with this network at 256 pixels."""
@@ -227,6 +230,26 @@ class CpuTarget(MachineTarget):
             flags=self._flags(times, scale),
         )
 
+    def compare(
+        self, first: nn.Module, second: nn.Module, resolution: Resolution, policy: StopPolicy | None = None
+    ) -> PairedTimes:
+        """Time one torch network in turns with another, instead of with the reference: the ratio of the two.
+
+        Args:
+            first: its times are `run_s`; the ratio is its over the second's.
+            second: its times are `reference_s`.
+            resolution: side of a square image, or (height, width), in pixels, of both.
+            policy: as of a measurement.
+
+        Raises:
+            MeasureError: `unsteady`: the second network drifted.
+            TargetError: packages are missing.
+        """
+        self.require_available()
+        runs = [_exported_run(model, resolution, self.runtime) for model in (first, second)]
+        with _denormals_as_zero():
+            return measure_paired(runs[0], runs[1], policy or self.policy)
+
     def _load(self, artifact: Artifact) -> Callable[[], object]:
         if artifact.path is None:
             raise MeasureError("load", f"`{artifact.key}` has no ONNX file", "`prepare` makes one")
@@ -255,8 +278,12 @@ def _reference_run(runtime: str) -> Callable[[], object]:
     """The reference network's inference, loaded once in a process."""
     from mvsearch.models import build
 
+    return _exported_run(build(network(REFERENCE)), DEFAULT_RESOLUTION, runtime)
+
+
+def _exported_run(model: nn.Module, resolution: Resolution, runtime: str) -> Callable[[], object]:
     buffer = io.BytesIO()
-    onnx_runtime.export_onnx(build(network(REFERENCE)), DEFAULT_RESOLUTION, buffer)
+    onnx_runtime.export_onnx(model, resolution, buffer)
     return _RUNTIMES[runtime].runner(buffer.getvalue())
 
 

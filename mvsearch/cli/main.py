@@ -6,11 +6,7 @@ import sys
 
 import typer
 
-<<<<<<< ours
-from mvsearch.cli import bench, commands, describe, export, latency, scale, validation
-=======
-from mvsearch.cli import bench, commands, describe, latency, lessons, scale, validation
->>>>>>> theirs
+from mvsearch.cli import bench, commands, describe, export, latency, lessons, scale, validation
 from mvsearch.cli.help import SectionedCommand
 from mvsearch.cli.output import print_error
 from mvsearch.cli.signals import Signals
@@ -26,13 +22,8 @@ app = typer.Typer(
 )
 app.callback()(commands.root)
 for command in (
-<<<<<<< ours
     commands.run, scale.scale, describe.describe, commands.report, export.export, latency.measure, latency.calibrate,
-    validation.validate, bench.bench, commands.spaces, commands.targets, commands.networks,
-=======
-    commands.run, scale.scale, describe.describe, commands.report, latency.measure, latency.calibrate, validation.validate,
-    lessons.lessons, bench.bench, commands.spaces, commands.targets, commands.networks,
->>>>>>> theirs
+    validation.validate, lessons.lessons, bench.bench, commands.spaces, commands.targets, commands.networks,
 ):  # fmt: skip
     app.command(cls=SectionedCommand)(command)
 app.command("import", cls=SectionedCommand)(export.import_checkpoint)

@@ -142,7 +142,7 @@ def _activations() -> Lesson:
         "activations",
         "The latency of nonlinearity is hardware and compiler dependent",
         f"{PAPER}, observation 4",
-        f"{HEADING}; 11.9 ms of LeViT-256 with GELU are in the paper's figure, 44.5 with HardSwish were not checked in its text",
+        f"{HEADING}; 11.9 ms of LeViT-256 with GELU are in the paper's figure, 44.5 with HardSwish were not looked up",
         (
             pair("ReLU", "relu", Claim("alike", "GELU is hardly slower than ReLU on an iPhone 12")),
             pair(

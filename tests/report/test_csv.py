@@ -16,7 +16,7 @@ from mvsearch.report.csv import (
     trial_rows,
     write_csv,
 )
-from mvsearch.spec.published import network, published_networks
+from mvsearch.spec.published import all_published, network
 from tests.report.sample import invented_evaluation, synthetic_view
 
 
@@ -49,7 +49,7 @@ def test_architectures_survive_the_round_trip(tmp_path):
     write_csv(tmp_path / "trials.csv", trial_rows(view))
     for row in read(tmp_path / "trials.csv"):
         assert spec_of_row(row).arch_id == row["arch_id"]
-    for spec in published_networks().values():
+    for spec in all_published().values():
         row = {name: "" for name, _ in COLUMNS} | {k: str(v) for k, v in spec_cells(spec).items()}
         assert spec_of_row(row) == spec
 

@@ -9,7 +9,16 @@ from mvsearch.spec.mobilevit_space import legal_heads, parse_block
 from mvsearch.spec.published import default_resolution, network, published_networks
 from mvsearch.spec.space_file import load_space, parse_space, shipped_spaces
 
-SPACES = ("efficientformer", "efficientformerv2", "mobilevit", "mobilevit_v1", "mobilevit_v2", "mobilevit_v3", "tiny")
+SPACES = (
+    "efficientformer",
+    "efficientformerv2",
+    "mobilevit",
+    "mobilevit_fast",
+    "mobilevit_v1",
+    "mobilevit_v2",
+    "mobilevit_v3",
+    "tiny",
+)
 
 
 def test_the_shipped_spaces():
@@ -20,6 +29,7 @@ def test_the_shipped_spaces():
     ("space", "holds"),
     [
         ("mobilevit", published_networks()),
+        ("mobilevit_fast", published_networks()),
         ("mobilevit_v1", [n for n in published_networks() if n.startswith("mobilevit_")]),
         ("mobilevit_v2", [n for n in published_networks() if n.startswith("mobilevitv2_")]),
         ("mobilevit_v3", [n for n in published_networks() if n.startswith("mobilevitv3_")]),

@@ -23,14 +23,16 @@ def shaken(model: nn.Module) -> nn.Module:
     result = copy.deepcopy(model).cpu().eval()
     with torch.no_grad():
         for name, tensor in result.state_dict().items():
-            if not tensor.is_floating_point():
-                tensor.fill_(3)  # Counts of batches seen.
+            if name.endswith("num_batches_tracked"):
+                tensor.fill_(3)
                 continue
+            if not tensor.is_floating_point():
+                continue  # Places in a table.
             noise = torch.rand(tensor.shape, generator=generator)
             if name.endswith("running_var"):
                 tensor.copy_(0.5 + 1.5 * noise)
             elif tensor.dim() > 1:
-                gain = (2.0 if ".attn." in name else 1.5) * 12**0.5
+                gain = (2.0 if ".attn." in name or ".token_mixer." in name else 1.5) * 12**0.5
                 tensor.copy_(gain * (noise - 0.5) / tensor[0].numel() ** 0.5)
             elif name.endswith("weight"):
                 tensor.copy_(0.5 + noise)

@@ -326,7 +326,7 @@ def test_what_timm_cannot_say_is_refused_by_dimension() -> None:
     assert found is not None and found.dimension == "stem.channels"
     found = EXPORTER.refuse(subject_of(replace(spec, stages=spec.stages[:1])))
     assert found is not None and found.dimension == "stages"
-    found = EXPORTER.refuse(subject_of(network("efficientformer_l1"), 224))
+    found = EXPORTER.refuse(subject_of(replace(spec, stem=network("efficientformer_l1").stem)))
     assert found is not None and (found.dimension, "`double_conv`" in found.message) == ("stem.block", True)
     assert all(refusal(replace(spec, activation=activation)) is None for activation in ACTIVATIONS)
 

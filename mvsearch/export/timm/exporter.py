@@ -17,7 +17,7 @@ from mvsearch.export.exporter import MAX_LIBRARY_DIFFERENCE, Check, Refusal, Sub
 from mvsearch.export.fresh import logits_of as fresh_logits
 from mvsearch.export.outputs import logits_of, require_same, sample_images
 from mvsearch.export.shaken import shaken
-from mvsearch.export.timm.express import OWN_BLOCKS, reductions, refusal, stages
+from mvsearch.export.timm.express import own_classes, reductions, refusal
 from mvsearch.export.timm.source import CONFIG, WEIGHTS, model_name, module_name, pretrained_config, source
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class TimmExporter:
         return None
 
     def refuse(self, subject: Subject) -> Refusal | None:
-        """See `Exporter`: widths that timm rounds, and parts of other families."""
-        return refusal(subject.spec)
+        """See `Exporter`: widths that timm rounds, what its EfficientFormers have no argument for, parts of two families."""
+        return refusal(subject.spec, subject.resolution)
 
     def write(self, subject: Subject, model: nn.Module, folder: Path) -> Mapping[str, Any]:
         """See `Exporter`. The weights are copied, so that the folder works wherever it is put."""
@@ -51,11 +51,10 @@ class TimmExporter:
         for name, text in _texts(subject).items():
             (target / name).write_text(text, encoding="utf-8")
         _save_weights(target, model)
-        used = {block.type for stage in stages(subject.spec) for block in stage}
         return {
             "model": model_name(subject),
             "file": f"{_FOLDER}/{module_name(subject)}.py",
-            "own_blocks": sorted(OWN_BLOCKS[name] for name in used & OWN_BLOCKS.keys()),
+            "own_blocks": own_classes(subject.spec),
             "reductions": list(reductions(subject.spec)),
         }
 

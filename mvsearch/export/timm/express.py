@@ -1,4 +1,4 @@
-"""A network in timm's terms: `ByoModelCfg` and `ByoBlockCfg` as text, and what these cannot say."""
+"""A network in timm's terms: `ByoModelCfg` and `ByoBlockCfg` as text, and what these cannot say; EfficientFormers apart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mvsearch.export.exporter import Refusal
+from mvsearch.export.timm import efficientformer
 from mvsearch.spec.arch import (
     ArchSpec,
     ConvStem,
@@ -20,6 +21,7 @@ from mvsearch.spec.arch import (
     expanded_width,
     make_divisible,
 )
+from mvsearch.spec.published import default_resolution
 
 _DIVISOR = 8
 _MIN_STAGES = 2
@@ -46,8 +48,15 @@ class Block:
     block_kwargs: dict[str, Any]
 
 
-def refusal(spec: ArchSpec) -> Refusal | None:
-    """The first dimension that timm's configuration cannot say; None if it can say the network."""
+def refusal(spec: ArchSpec, resolution: int | None = None) -> Refusal | None:
+    """The first dimension that timm cannot say; None if it can say the network.
+
+    Args:
+        spec: the network.
+        resolution: side of its images in pixels; by default that which the network is for.
+    """
+    if efficientformer.is_efficientformer(spec):
+        return efficientformer.refusal(spec, default_resolution(spec) if resolution is None else resolution)
     if not isinstance(spec.stem, ConvStem):
         return Refusal("stem.block", f"a stem `{spec.stem.kind}`, which timm's ByobNet does not have", _FAMILY)
     first = spec.stages[0]
@@ -66,7 +75,7 @@ def refusal(spec: ArchSpec) -> Refusal | None:
     return None
 
 
-_FAMILY = "networks of the MobileViT family can be exported to timm"
+_FAMILY = "networks of one family throughout, MobileViT or EfficientFormer, can be exported to timm"
 
 
 def _rounded(dimension: str, channels: int, where: str = "") -> Refusal:
@@ -87,13 +96,26 @@ def stages(spec: ArchSpec) -> list[list[Block]]:
     return result
 
 
+def own_classes(spec: ArchSpec) -> list[str]:
+    """Classes of the network that timm does not have, by name."""
+    if efficientformer.is_efficientformer(spec):
+        return [efficientformer.OTHER_CLASS] if efficientformer.needs_other_class(spec) else []
+    used = {block.type for stage in stages(spec) for block in stage}
+    return sorted(OWN_BLOCKS[name] for name in used & OWN_BLOCKS.keys())
+
+
 def num_features(spec: ArchSpec) -> int:
     """Width of the 1x1 convolution in the head; 0 for none."""
     return spec.head.width(spec.stages[-1].channels) if isinstance(spec.head, ExpandHead) else 0
 
 
 def reductions(spec: ArchSpec) -> tuple[int, ...]:
-    """Strides of the feature maps that `features_only` gives: the last map before each halving, and the last of all."""
+    """Strides of the feature maps that `features_only` gives.
+
+    The last map before each halving, and the last of all; of an EfficientFormer every stage's.
+    """
+    if efficientformer.is_efficientformer(spec):
+        return efficientformer.reductions(spec)
     strides, now = [], 2
     for stage in spec.stages:
         if (stride := getattr(stage, "stride", 2)) > 1:

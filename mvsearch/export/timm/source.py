@@ -6,18 +6,21 @@ import ast
 import keyword
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mvsearch.costs import image_size
 from mvsearch.export.exporter import Subject
+from mvsearch.export.timm.efficientformer import OTHER_CLASS, is_efficientformer
+from mvsearch.export.timm.efficientformer_source import efficientformer_source, own_config
 from mvsearch.export.timm.express import ACTIVATIONS, OWN_BLOCKS, Block, num_features, reductions, stages
 from mvsearch.export.training.recipes import EVALUATION_CROP, recipe_of
+from mvsearch.spec.arch import ArchSpec
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-_BLOCKS = Path(__file__).with_name("blocks.py")
+_BLOCKS, _NETWORKS = Path(__file__).with_name("blocks.py"), Path(__file__).with_name("networks.py")
 _TESTED = "1.0.31"
 _TORCH_IMPORTS = {
     "math": "import math",
@@ -95,7 +98,7 @@ def pretrained_config(subject: Subject) -> dict[str, Any]:
     spec = subject.spec
     height, width = image_size(subject.resolution)
     stride = reductions(spec)[-1]
-    return {
+    config = {
         "num_classes": spec.num_classes,
         "input_size": (spec.in_channels, height, width),
         "pool_size": (math.ceil(height / stride), math.ceil(width / stride)),
@@ -106,32 +109,44 @@ def pretrained_config(subject: Subject) -> dict[str, Any]:
         "first_conv": "stem.conv",
         "classifier": "head.fc",
     }
+    return config | own_config(spec) if is_efficientformer(spec) else config
 
 
 def source(subject: Subject) -> str:
     """The file; of a network that `express.refusal` lets pass."""
     spec = subject.spec
+    config = pretrained_config(subject) | ({"label_names": subject.labels} if subject.labels else {})
+    texts = {
+        "title": _plain(subject.title),
+        "module": module_name(subject),
+        "model": model_name(subject),
+        "weights": WEIGHTS,
+        "status": "trained" if subject.weights == "trained" else f"initial, of seed {subject.seed}, not trained",
+        "tested": _TESTED,
+        "labels": _labels(subject.labels),
+        "default_cfg": "\n".join(f"        {k}={'LABELS' if k == 'label_names' else _literal(v)}," for k, v in config.items()),
+    }
+    if is_efficientformer(spec):
+        return efficientformer_source(spec, image_size(subject.resolution)[0], texts, _class_of(_NETWORKS, OTHER_CLASS))
+    return _byobnet_source(spec, texts)
+
+
+def _byobnet_source(spec: ArchSpec, texts: Mapping[str, str]) -> str:
     parts = stages(spec)
     used = sorted({block.type for stage in parts for block in stage} & OWN_BLOCKS.keys())
-    config = pretrained_config(subject) | ({"label_names": subject.labels} if subject.labels else {})
-    blocks = "".join(f'\n\n{_class_of(name)}\n\n\nregister_block("{name}", {OWN_BLOCKS[name]})\n' for name in used)
+    blocks = "".join(
+        f'\n\n{_class_of(_BLOCKS, OWN_BLOCKS[name])}\n\n\nregister_block("{name}", {OWN_BLOCKS[name]})\n' for name in used
+    )
     maps, stride = len(reductions(spec)), reductions(spec)[-1]
     indices = "" if maps == _TIMM_MAPS else f", out_indices={tuple(range(maps))}"
     return _TEMPLATE.format(
-        title=_plain(subject.title),
-        module=module_name(subject),
-        model=model_name(subject),
-        weights=WEIGHTS,
-        status="trained" if subject.weights == "trained" else f"initial, of seed {subject.seed}, not trained",
-        tested=_TESTED,
+        **texts,
         imports=_imports(blocks),
-        labels=_labels(subject.labels),
         blocks=blocks,
         stages="\n".join(map(_stage, parts)),
         stem=spec.stem.channels,
         activation=ACTIVATIONS[spec.activation],
         num_features=num_features(spec),
-        default_cfg="\n".join(f"        {k}={'LABELS' if k == 'label_names' else _literal(v)}," for k, v in config.items()),
         feature_cfg=f"dict(flatten_sequential=True{indices})",
         stride=f'    kwargs.setdefault("output_stride", {stride})\n' if stride > _MAX_STRIDE else "",
     )
@@ -184,10 +199,10 @@ def _labels(labels: Sequence[str] | None) -> str:
 
 
 @lru_cache(maxsize=8)
-def _class_of(name: str) -> str:
-    """The text of a block's class, decorators included."""
-    text = _BLOCKS.read_text(encoding="utf-8")
-    node = next(n for n in ast.parse(text).body if isinstance(n, ast.ClassDef) and n.name == OWN_BLOCKS[name])
+def _class_of(path: Path, name: str) -> str:
+    """The text of a class in a file, decorators included."""
+    text = path.read_text(encoding="utf-8")
+    node = next(n for n in ast.parse(text).body if isinstance(n, ast.ClassDef) and n.name == name)
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
     return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
 

@@ -29,7 +29,7 @@ def test_everything_promised_is_there():
 
 def test_a_whole_search_from_python(tmp_path):
     space = str(write_small_space(tmp_path))
-    result = mvsearch.search("1.4M-params", space=space, trials=50, in_process=True, out=tmp_path / "run")
+    result = mvsearch.search("1.4M-params", space=space, trials=50, in_process=True, exports="onnx", out=tmp_path / "run")
     assert len(result.view.trials) == 4, "the space is exhausted, which is no error"
     assert result.view.finished
     assert result.winner in [m.evaluation.spec for m in result.view.front]

@@ -7,6 +7,7 @@ from typing import Any
 
 from mvsearch.spec.budget import Budget
 from mvsearch.spec.plain import read_plain, shown
+from mvsearch.spec.published import FAMILIES
 from mvsearch.spec.record import Evaluation, Measurement, Trial
 
 RUN_SCHEMA_VERSION = 2
@@ -107,7 +108,8 @@ class RunSettings:
         settings = read_plain(cls, data, "settings")
         ranges = [("resolution", settings.resolution, 32, 2048), ("trials", settings.trials, 1, None)]
         ranges += [("seed", settings.seed, 0, None), ("measure_trials", settings.measure_trials, 0, None)]
-        for name, allowed in (("sampler", SAMPLERS), ("strategy", STRATEGIES), ("slim_by", SLIM_CRITERIA)):
+        choices = {"sampler": SAMPLERS, "strategy": STRATEGIES, "slim_by": SLIM_CRITERIA, "family": tuple(FAMILIES)}
+        for name, allowed in choices.items():
             if getattr(settings, name) not in allowed:
                 raise ValueError(f"`settings.{name}` is `{shown(getattr(settings, name))}`")
         if train := settings.train:

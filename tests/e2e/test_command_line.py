@@ -17,7 +17,20 @@ from tests.interrupts import hear_interrupts
 from tests.small_space import write_small_space
 
 MVSEARCH = [sys.executable, "-m", "mvsearch"]
-SMALL_RUN = ["run", "--budget", "1.4M-params", "--space", "tiny", "--trials", "60", "--seed", "3", "--in-process"]
+SMALL_RUN = [
+    "run",
+    "--budget",
+    "1.4M-params",
+    "--space",
+    "tiny",
+    "--trials",
+    "60",
+    "--seed",
+    "3",
+    "--in-process",
+    "--export",
+    "onnx",
+]
 
 
 def call(*arguments, cwd, timeout=300):
@@ -43,7 +56,7 @@ def test_a_run_leaves_everything_behind(finished):
     folder, done = finished
     names = {"run.json", "trials.sqlite", "trials.csv", "front.csv", "report.html", "pareto.svg", "winner"}
     assert names <= {p.name for p in (folder / "a").iterdir()}
-    entry = {"config.json", "model.safetensors", "README.md", "metrics.json", "model.onnx", "model.mlpackage"}
+    entry = {"config.json", "model.safetensors", "README.md", "metrics.json", "model.onnx"}
     assert entry <= {p.name for p in (folder / "a" / "winner").iterdir()}
     assert "predicted" in done.stdout
     assert "first front" not in done.stdout
@@ -272,7 +285,20 @@ def test_listings_are_plain_in_a_pipe(tmp_path, command):
 @pytest.mark.full
 def test_a_run_on_this_machines_cpu_measures_its_front(tmp_path):
     space = str(write_small_space(tmp_path))
-    command = ["run", "--budget", "1.4M-params", "--target", "cpu", "--space", space, "--in-process", "--out", "cpu"]
+    command = [
+        "run",
+        "--budget",
+        "1.4M-params",
+        "--target",
+        "cpu",
+        "--space",
+        space,
+        "--in-process",
+        "--export",
+        "onnx",
+        "--out",
+        "cpu",
+    ]
     done = call(*command, cwd=tmp_path, timeout=590)
     assert done.returncode == 0, done.stderr
     assert {r["latency_ms_kind"] for r in rows(tmp_path / "cpu" / "front.csv")} == {"measured"}
@@ -283,6 +309,20 @@ def test_a_run_on_this_machines_cpu_measures_its_front(tmp_path):
 
 def test_a_run_on_ray_workers(tmp_path):
     space = str(write_small_space(tmp_path))
-    done = call("run", "--budget", "1.4M-params", "--space", space, "--workers", "2", "--out", "ray", cwd=tmp_path, timeout=400)
+    done = call(
+        "run",
+        "--budget",
+        "1.4M-params",
+        "--space",
+        space,
+        "--workers",
+        "2",
+        "--export",
+        "onnx",
+        "--out",
+        "ray",
+        cwd=tmp_path,
+        timeout=400,
+    )
     assert done.returncode == 0, done.stderr
     assert len(rows(tmp_path / "ray" / "trials.csv")) == 4

@@ -105,7 +105,20 @@ def test_a_search_that_is_killed_thirty_times(tmp_path):
 @pytest.fixture
 def command(tmp_path):
     space = write_small_space(tmp_path)
-    return ["run", "--budget", "1.4M-params", "--space", str(space), "--trials", "40", "--seed", "3", "--in-process"]
+    return [
+        "run",
+        "--budget",
+        "1.4M-params",
+        "--space",
+        str(space),
+        "--trials",
+        "40",
+        "--seed",
+        "3",
+        "--in-process",
+        "--export",
+        "onnx",
+    ]
 
 
 def call(*arguments, cwd):

@@ -61,7 +61,7 @@ def made(tmp_path_factory, space):
     out = tmp_path_factory.mktemp("made") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(catalog._TARGETS, "fakephone", lambda options: FakePhone(available=False))
-        search(BUDGET, "fakephone", space=space, trials=50, in_process=True, out=out)
+        search(BUDGET, "fakephone", space=space, trials=50, in_process=True, exports="onnx", out=out)
     return out
 
 
@@ -180,7 +180,7 @@ def test_a_measured_run_that_is_resumed_chooses_anew(run, fake, space):
     fake.phone = FakePhone(factor=1.4)
     measure(run)
     fake.phone = FakePhone(available=False)
-    result = search(BUDGET, "fakephone", space=space, trials=50, in_process=True, out=run, resume=True)
+    result = search(BUDGET, "fakephone", space=space, trials=50, in_process=True, exports="onnx", out=run, resume=True)
     assert result.view.winning_member.evaluation.measurements["latency"].kind == "measured"
     metrics = json.loads((run / "winner" / "metrics.json").read_text())
     assert metrics["measurements"]["latency"]["kind"] == "measured"
@@ -276,14 +276,14 @@ def test_a_run_on_this_cpu_from_end_to_end(tmp_path, space, monkeypatch, unconve
     monkeypatch.setattr(CpuTarget, "calibration_policy", short)
     monkeypatch.setattr("mvsearch.targets.host.machine.CALIBRATION_NETWORKS", machine.CALIBRATION_NETWORKS[:5])
     run = tmp_path / "run"
-    result = search(BUDGET, "cpu", space=space, trials=50, in_process=True, out=run)
+    result = search(BUDGET, "cpu", space=space, trials=50, in_process=True, exports="onnx", out=run)
     assert {m.evaluation.measurements["latency"].kind for m in result.view.front} == {"measured"}
     records = MeasurementFile(run / "measurements.jsonl").records()
     assert {r.arch_id for r in records} >= set(front(run))
     again = measure(run)
     assert {m.arch_id for m in again.members} == set(front(run))
     assert all(m.record in records for m in again.members), "from the cache"
-    resumed = search(BUDGET, "cpu", space=space, trials=50, in_process=True, out=run, resume=True)
+    resumed = search(BUDGET, "cpu", space=space, trials=50, in_process=True, exports="onnx", out=run, resume=True)
     assert [m.evaluation.arch_id for m in resumed.view.front] == [m.evaluation.arch_id for m in result.view.front]
 
     monkeypatch.setattr("mvsearch.targets.host.cpu.processor_name", lambda: "another machine")
@@ -318,7 +318,14 @@ class Attached(Silent):
 
 def test_a_search_whose_front_is_measured_through_the_queue(tmp_path, fake, space, monkeypatch):
     monkeypatch.setenv("MVSEARCH_QUEUE_TOKEN", "shared")
-    options = {"space": space, "trials": 50, "in_process": True, "out": tmp_path / "run", "queue": "127.0.0.1:0"}
+    options = {
+        "space": space,
+        "trials": 50,
+        "in_process": True,
+        "exports": "onnx",
+        "out": tmp_path / "run",
+        "queue": "127.0.0.1:0",
+    }
     phone = FakePhone(factor=1.2)
     with pytest.raises(KeyboardInterrupt):
         search(BUDGET, "fakephone", listener=Attached(tmp_path, phone, interrupt_at=1), **options)
@@ -336,7 +343,15 @@ def test_a_search_whose_front_is_measured_through_the_queue(tmp_path, fake, spac
 def test_a_search_whose_queue_nobody_serves_goes_on_with_the_same_predictions(tmp_path, fake, space, made):
     heard = Heard()
     result = search(
-        BUDGET, "fakephone", space=space, trials=50, in_process=True, out=tmp_path / "run", queue="127.0.0.1:0", listener=heard
+        BUDGET,
+        "fakephone",
+        space=space,
+        trials=50,
+        in_process=True,
+        exports="onnx",
+        out=tmp_path / "run",
+        queue="127.0.0.1:0",
+        listener=heard,
     )
     assert {m.evaluation.measurements["latency"].kind for m in result.view.front} == {"predicted"}
     assert "x no answer" in result.view.notes[0]
@@ -350,7 +365,7 @@ def test_a_search_whose_queue_nobody_serves_goes_on_with_the_same_predictions(tm
 def test_a_queue_for_the_cpu_or_at_no_address_is_refused_before_anything_is_written(tmp_path, space):
     for target, queue, said in (("cpu", "127.0.0.1:0", "measured on the machine"), ("iphone12", "8123", "no address")):
         with pytest.raises(InputError, match=said):
-            search(BUDGET, target, space=space, out=tmp_path / "run", queue=queue, in_process=True)
+            search(BUDGET, target, space=space, out=tmp_path / "run", queue=queue, in_process=True, exports="onnx")
     assert not (tmp_path / "run").exists()
 
 

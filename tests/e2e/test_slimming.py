@@ -25,7 +25,7 @@ BUDGET = "1.2M-params"
 
 
 def call(*arguments):
-    return CliRunner().invoke(app, ["run", "--in-process", *map(str, arguments)])
+    return CliRunner().invoke(app, ["run", "--in-process", "--export", "onnx", *map(str, arguments)])
 
 
 def rows(path):

@@ -25,7 +25,7 @@ from tests.small_space import write_small_space
 
 MVSEARCH = [sys.executable, "-m", "mvsearch"]
 SHORT = ["--train-steps", "3", "--train-resolution", "32", "--train-batch", "8", "--train-candidates", "3"]
-RUN = ["run", "--budget", "1.4M-params", "--space", "small.yaml", "--trials", "10"]
+RUN = ["run", "--budget", "1.4M-params", "--space", "small.yaml", "--trials", "10", "--export", "onnx"]
 TRAIN = [*RUN, "--data", "photos", *SHORT]
 CLASSES = ("cat", "dog", "fox")
 
@@ -283,7 +283,15 @@ def test_from_python(finished, monkeypatch):
     assert mvsearch.TrainOptions is TrainOptions
     options = TrainOptions(steps=3, resolution=32, batch_size=8, candidates=3)
     result = mvsearch.search(
-        "1.4M-params", space="small.yaml", trials=10, in_process=True, data="photos", training=options, out=copy, resume=True
+        "1.4M-params",
+        space="small.yaml",
+        trials=10,
+        in_process=True,
+        data="photos",
+        training=options,
+        out=copy,
+        resume=True,
+        exports="onnx",
     )
     assert result.trained is not None
     assert result.trained.marriage.sentence.startswith("Training is shown and not used")

@@ -67,7 +67,7 @@ def test_a_run_under_way_has_a_page_of_what_was_found(tmp_path, monkeypatch):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search("2M-params", trials=100, in_process=True, out=tmp_path / "run", listener=Interrupting())
+        search("2M-params", trials=100, in_process=True, exports="onnx", out=tmp_path / "run", listener=Interrupting())
     text = (tmp_path / "run" / "report.html").read_text()
     assert "not finished" in text
     assert not list((tmp_path / "run").glob(".*draft*"))

@@ -97,7 +97,7 @@ def test_a_run_says_that_it_was_migrated(old):
 
     folder, trials = old
     with pytest.raises(KeyboardInterrupt):
-        search("2M-params", trials=15, in_process=True, out=folder.path, resume=True, listener=Listener())
+        search("2M-params", trials=15, in_process=True, exports="onnx", out=folder.path, resume=True, listener=Listener())
     assert any("schema 1" in text and "all is kept" in text for text in heard)
     assert json.loads(folder.run_file.read_text())["schema_version"] == 2
     with closing(Store(folder.store, SPACE, 256)) as store:

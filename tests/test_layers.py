@@ -34,6 +34,7 @@ AT_THE_TOP = {
     "accuracy/training": {"torch"},
     "search/study": {"optuna"},
     "export/timm/blocks.py": {"torch"},  # Copied into files that run where timm is.
+    "export/timm/networks.py": {"torch"},  # The same.
     "export/transformers/modeling_mvsearch.py": {"torch"},  # Runs where transformers loads it.
 }
 

@@ -24,6 +24,9 @@ def shaken(model: nn.Module) -> nn.Module:
     for name, parameter in model.named_parameters():
         if name.endswith("attention_biases"):
             parameter.copy_(3 * torch.randn(parameter.shape, generator=generator))
+        elif name.endswith("gamma"):
+            # Larger ones add up to numbers beyond float32 over forty blocks.
+            parameter.copy_(0.1 + 0.4 * torch.rand(parameter.shape, generator=generator))
     return model
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mvsearch.errors import ExportError, InputError, MvsearchError
 from mvsearch.export.exporter import Check, Subject
-from mvsearch.export.registry import FILES, exporter
+from mvsearch.export.registry import BRINGS, FILES, exporter
 from mvsearch.files import share
 
 if TYPE_CHECKING:
@@ -77,20 +77,23 @@ class Plan:
     left_out: tuple[Outcome, ...]
 
 
-def plan(names: Sequence[str], subject: Subject, leave_out: bool) -> Plan:
+def plan(names: Sequence[str], subject: Subject, leave_out: bool, have: Collection[str] = ()) -> Plan:
     """See what of this can be made, before anything is.
 
     Args:
         names: of exporters.
         subject: what is to be exported.
-        leave_out: go without what cannot be made (the user has asked for all there is) instead of refusing.
+        leave_out: go without what cannot be made (the user has asked for all there is) instead of refusing. What an
+            export brings along is never refused.
+        have: what the entry has, which need not be brought along.
 
     Raises:
         InputError: a library cannot express the network, or is not installed, and was asked for by name; all of them at once.
     """
     able: list[str] = []
     left: list[Outcome] = []
-    for name in names:
+    brought = [b for name in names for b in BRINGS.get(name, ()) if b not in (*names, *have)]
+    for name in (*names, *brought):
         e = exporter(name)
         refusal = e.refuse(subject)
         why = f"{refusal.dimension}: {refusal.message}" if refusal else e.missing()
@@ -100,9 +103,10 @@ def plan(names: Sequence[str], subject: Subject, leave_out: bool) -> Plan:
             left.append(Outcome(name, e.title, "refused", why, refusal.hint))
         else:
             left.append(Outcome(name, e.title, "missing", why))
-    if left and not leave_out:
-        said = "\n".join(f"`{o.name}` {_VERBS[o.status]}: {o.why}" for o in left)
-        raise InputError(said, "\n".join(filter(None, (o.hint for o in left))) or "leave it out of `--to`")
+    faults = [o for o in left if o.name not in brought]
+    if faults and not leave_out:
+        said = "\n".join(f"`{o.name}` {_VERBS[o.status]}: {o.why}" for o in faults)
+        raise InputError(said, "\n".join(filter(None, (o.hint for o in faults))) or "leave it out of `--to`")
     return Plan(tuple(able), tuple(left))
 
 

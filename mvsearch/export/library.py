@@ -148,12 +148,13 @@ def add_exports(
     folder, listener = Path(folder), listener or Silence()
     config, metrics = read_config(folder), read_metrics(folder)
     subject = subject_of(config, metrics)
-    there = {name: [f for f in FILES[name] if os.path.lexists(folder / f)] for name in to if name in FILES}
-    kept = () if overwrite else tuple(name for name, files in there.items() if files)
+    there = {name: [f for f in files if os.path.lexists(folder / f)] for name, files in FILES.items()}
+    have = tuple(name for name, files in there.items() if files)
+    kept = () if overwrite else tuple(name for name in to if name in have)
     if kept and not leave_out:
         named = ", ".join(f"`{folder / there[name][0]}`" for name in kept)
         raise InputError(f"{named} {'exists' if len(kept) == 1 else 'exist'}", "`--overwrite` replaces it")
-    plan = exports.plan(tuple(n for n in to if n not in kept), subject, leave_out)
+    plan = exports.plan(tuple(n for n in to if n not in kept), subject, leave_out, have)
     model = load(folder)
     made = exports.add(
         folder, (CONFIG, WEIGHTS, METRICS), plan.names, subject, model, listener, lambda done: _list_exports(folder, done)

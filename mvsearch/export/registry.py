@@ -25,6 +25,8 @@ EXPORTERS = tuple(_TABLE)
 FILES = {name: files for name, (_, files) in _TABLE.items()}
 """Name -> what it owns in an entry, by top-level name."""
 ALL = "all"
+BRINGS = {"training": ("timm",)}
+"""Name -> exports that it makes use of, which come along where they can."""
 
 
 def exporter(name: str) -> Exporter:

@@ -98,7 +98,8 @@ def test_rays_workers_do_not_hear_a_ctrl_c_and_end_what_they_have():
 def test_a_run_that_is_told_to_end_saves_and_says_how_to_go_on(tmp_path):
     space = write_small_space(tmp_path)
     command = [
-        sys.executable, "-m", "mvsearch", "run", "--budget", "1.4M-params", "--space", str(space), "--in-process", "--export", "onnx", "--out", "a",
+        sys.executable, "-m", "mvsearch", "run", "--budget", "1.4M-params", "--space", str(space), "--in-process",
+        "--export", "onnx", "--out", "a",
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

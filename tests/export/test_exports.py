@@ -10,7 +10,9 @@ import torch
 from mvsearch.errors import ExportError, InputError
 from mvsearch.export import registry
 from mvsearch.export.exporter import Refusal
-from mvsearch.export.library import add_exports, read_metrics, save_entry, verify_entry
+from mvsearch.export.exports import plan
+from mvsearch.export.library import add_exports, read_config, read_metrics, save_entry, verify_entry
+from mvsearch.export.subject import subject_of
 from mvsearch.models import build
 from tests.export import fake_exporter
 from tests.export.fake_exporter import FakeExporter
@@ -178,3 +180,14 @@ def test_folder_that_cannot_be_written(tmp_path: Path, fake: FakeExporter) -> No
             add_exports(folder, ("onnx",))
     finally:
         folder.parent.chmod(0o700)
+
+
+def test_training_brings_its_model_along(tmp_path: Path, fake: FakeExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.BRINGS, "onnx", ("timm",))
+    save(tmp_path / "entry", V1)
+    subject = subject_of(read_config(tmp_path / "entry"), read_metrics(tmp_path / "entry"))
+    assert plan(("onnx",), subject, leave_out=False).names == ("onnx", "timm")
+    assert plan(("onnx",), subject, leave_out=False, have=("timm",)).names == ("onnx",)
+    monkeypatch.setattr(registry.exporter("timm").__class__, "missing", lambda self: "timm is not installed")
+    found = plan(("onnx",), subject, leave_out=False)
+    assert found.names == ("onnx",) and [o.name for o in found.left_out] == ["timm"]

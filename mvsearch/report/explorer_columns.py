@@ -165,7 +165,7 @@ def _plain(value: Value) -> Value:
 
 _VARIED = {
     "channels", "expansion", "num_blocks", "stride", "dim", "depth", "heads", "ffn_ratio", "patch",
-    "attention", "ffn_ratios", "side",
+    "attention", "attention_stride", "attention_downsampling", "ffn_ratios", "side",
 }  # fmt: skip
 
 

@@ -139,6 +139,11 @@ const mv = {};
       if (get("patch") !== null) stage.patch = get("patch").split("x").map(Number);
       if (get("ffn1") === null) put("depth", get("depth"));
       else stage.ffn_ratios = Array.from({ length: get("depth") }, (_, b) => get(`ffn${b + 1}`));
+      const mode = get("mode");
+      if (mode !== null) {
+        stage.attention_stride = mode.includes("half") ? 2 : 1;
+        stage.attention_downsampling = mode.includes("down");
+      }
       return stage;
     });
     return {

@@ -38,7 +38,7 @@ KNOBS = (
 """(column without the stage's number, meaning)."""
 EXTRA_KNOBS = (
     ("attn", "blocks of stage {i} that attend, the last ones (EfficientFormer)"),
-    ("mode", "how attention of stage {i} works: half (on a map of half the sides), down (downsamples too); empty for neither"),
+    ("mode", "how attention of stage {i} works: half (on a map of half the sides), down (downsamples too), plain"),
     ("side", "side of the map that stage {i} attends, for which its tables are made (EfficientFormer)"),
 )
 """The same of knobs that are there only where a network has them."""
@@ -60,9 +60,8 @@ def _efficientformer(stage: EfficientFormerStage) -> dict[str, Any]:
 
 def _efficientformerv2(stage: EfficientFormerV2Stage) -> dict[str, Any]:
     ratios = " ".join(f"{r:g}" for r in stage.ffn_ratios)
-    mode = " ".join(["half"] * (stage.attention_stride == 2) + ["down"] * stage.attention_downsampling)
     cells = {"s": stage.stride, "L": stage.depth, "ffn": ratios, "attn": stage.attention, "side": stage.side}
-    return cells | ({"mode": mode} if mode else {})
+    return {**cells, "mode": stage.mode}
 
 
 _CELLS: dict[type, Callable[[Any], dict[str, Any]]] = {

@@ -167,6 +167,11 @@ class EfficientFormerV2Stage:
         return len(self.ffn_ratios)
 
     @property
+    def mode(self) -> str:
+        """How attention works: `half` on a map of half the sides, `down` downsamples too; `plain` for neither."""
+        return " ".join(["half"] * (self.attention_stride == 2) + ["down"] * self.attention_downsampling) or "plain"
+
+    @property
     def ffn_dims(self) -> tuple[int, ...]:
         """Hidden widths of the feed-forward networks."""
         return tuple([int(self.channels * r) for r in self.ffn_ratios])
@@ -180,7 +185,7 @@ class EfficientFormerV2Stage:
     def knobs(self) -> dict[str, Any]:
         """Its numbers by the names that search spaces use."""
         own = {"block": self.block, "channels": self.channels, "depth": self.depth, "attention": self.attention}
-        own |= {"stride": self.stride} | {f"ffn{i}": r for i, r in enumerate(self.ffn_ratios, start=1)}
+        own |= {"stride": self.stride, "mode": self.mode} | {f"ffn{i}": r for i, r in enumerate(self.ffn_ratios, start=1)}
         return own | ({"side": self.side} if self.bound_side else {})
 
     @property

@@ -63,6 +63,8 @@ def import_checkpoint(
     from mvsearch.export.weights import sha256
     from mvsearch.models import build
 
+    shelf = Library(library)
+    shelf.require_usable()
     asked = "" if to is None else to if isinstance(to, str) else ",".join(to)
     names = parse_names(asked) if asked else ()
     tags = tuple(map(checked_tag, tags))
@@ -91,7 +93,6 @@ def import_checkpoint(
     top1 = evaluation.measurements["top1"]
     flags = (*top1.flags, "of the architecture, not of these weights")
     evaluation = replace(evaluation, measurements={**evaluation.measurements, "top1": replace(top1, flags=flags)})
-    shelf = Library(library)
     with tempfile.TemporaryDirectory(prefix="mvsearch-") as work:
         draft = Path(work) / "entry"
         outcomes = save_entry(

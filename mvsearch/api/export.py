@@ -132,6 +132,7 @@ def _into(
 
     spec, resolution = network.evaluation.spec, network.evaluation.resolution
     line = Shelved("", spec.arch_id, "", resolution, spec.num_classes, "initial", "")
+    shelf.require_usable()
     there = shelf.same_as(line)
     if there:
         shelf.add(shelf.path(there), tags)

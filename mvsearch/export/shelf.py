@@ -238,9 +238,7 @@ class Library:
 
         if not create and not self.folder.is_dir():
             raise InputError(f"there is no library `{self.folder}`", "`mvsearch export NAME --library DIR` begins one")
-        if kind_of(self.folder) in ("file", "other"):
-            raise InputError(f"`{self.folder}` is a file", "choose another folder for the library")
-        self._require_own()
+        self.require_usable()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / LOCK, timeout=LOCK_SECONDS):
@@ -252,8 +250,14 @@ class Library:
                 f"`{self.folder}` cannot be written: {error.strerror or error}", "choose a folder that you may write to"
             ) from error
 
-    def _require_own(self) -> None:
-        """A folder that holds other things is no place for a library; an entry is none either."""
+    def require_usable(self) -> None:
+        """Refuse a folder that holds other things, or is an entry.
+
+        Raises:
+            InputError: it is no place for a library.
+        """
+        if kind_of(self.folder) in ("file", "other"):
+            raise InputError(f"`{self.folder}` is a file", "choose another folder for the library")
         if not self.folder.is_dir() or (self.folder / INDEX).exists():
             return
         names = sorted(p.name for p in self.folder.iterdir() if not p.name.startswith("."))

@@ -41,23 +41,25 @@ def _said(o: Outcome) -> str:
 
 
 def render_library(rows: Sequence[tuple[Shelved, dict[str, Measurement], Sequence[str]]]) -> Table:
-    """Entries with their numbers, each with its kind."""
-    table = _table("entry", "arch_id", "px", "params", "latency", "top-1", "weights", "exports", "tags")
+    """Entries with their numbers, each with its kind below it."""
+    table = _table("entry", "params", "latency", "top-1", "weights, exports, tags")
     for entry, numbers, exports in rows:
+        what = [f"{entry.weights}, {entry.resolution} px", " ".join(exports), ", ".join(f"#{tag}" for tag in entry.tags)]
+        name = entry.folder if entry.arch_id in entry.folder else f"{entry.folder}\n{entry.arch_id}"
         table.add_row(
-            entry.folder, entry.arch_id, str(entry.resolution),
-            *(_number(numbers.get(k)) for k in ("params", "latency", "top1")),
-            entry.weights, Text(" ".join(exports)), Text(", ".join(entry.tags)),
-        )  # fmt: skip
+            Text(name), *(_number(numbers.get(k)) for k in ("params", "latency", "top1")), Text("\n".join(filter(None, what)))
+        )
     return table
 
 
 def _number(m: Measurement | None) -> str:
     if m is None:
         return ""
-    interval = f" ({m.low:.2f} to {m.high:.2f})" if m.low is not None and m.high is not None else ""
-    where = f" {m.target}" if m.target else ""
-    return f"{format_value(m.metric, m.value)}{interval} {m.kind}{where}"
+    value, kind = format_value(m.metric, m.value), " ".join(filter(None, (m.kind, m.target)))
+    if m.low is None or m.high is None:
+        return f"{value}\n{kind}"
+    digits = 1 if m.unit == "%" else 2
+    return f"{value} ({m.low:.{digits}f} to {m.high:.{digits}f})\n{kind}"
 
 
 def render_faults(faults: Sequence[Fault]) -> Table:
@@ -74,7 +76,7 @@ def render_entry(path: Path, config: dict[str, Any], metrics: dict[str, Any]) ->
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     rows = [("network", title(config)), ("arch_id", config["arch"]["arch_id"]), ("weights", weights_line(config))]
-    rows += [(k, _number(Measurement.from_json(m))) for k, m in metrics["measurements"].items()]
+    rows += [(k, _number(Measurement.from_json(m)).replace("\n", " ")) for k, m in metrics["measurements"].items()]
     rows += [(f"export {k}", ", ".join(e.get("files", ()))) for k, e in metrics["exports"].items()]
     rows += [("folder", str(path))]
     for name, value in rows:

@@ -9,13 +9,13 @@ from typing import Any
 from mvsearch.export import card
 from mvsearch.export.exporter import Subject
 from mvsearch.spec.arch import ArchSpec, from_json
-from mvsearch.spec.published import name_of
+from mvsearch.spec.published import family_of, name_of
 
 
 def identifier(spec: ArchSpec) -> str:
-    """A name of the network that is safe as an identifier and as a file name: `mobilevitv2_0_75`, `mvsearch_35805c946070`."""
+    """A name of the network that is safe as an identifier and as a file name: `mobilevitv2_0_75`, `mobilevit_35805c946070`."""
     name = name_of(spec)
-    return re.sub(r"\W+", "_", name) if name else f"mvsearch_{spec.arch_id}"
+    return re.sub(r"\W+", "_", name) if name else f"{family_of(spec)}_{spec.arch_id}"
 
 
 def subject_of(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> Subject:

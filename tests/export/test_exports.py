@@ -67,7 +67,7 @@ def test_exports_are_added_to_an_entry(tmp_path: Path, fake: FakeExporter) -> No
     (folder / "mine.txt").write_text("mine")
     (outcome,) = add_exports(folder, ("onnx",))
     assert (outcome.status, outcome.check and outcome.check.difference) == ("written", 0.0)
-    assert (folder / "notes" / "a.txt").read_text() == f"mvsearch_{V1.arch_id}"
+    assert (folder / "notes" / "a.txt").read_text() == f"mobilevit_{V1.arch_id}"
     assert (folder / "mine.txt").read_text() == "mine"
     assert "### Weights in one file" in (folder / "README.md").read_text()
     with pytest.raises(InputError, match=r"`.*model\.onnx` exists") as error:

@@ -30,7 +30,7 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_entries_are_added_and_found(tmp_path: Path, entries: Path) -> None:
     library = Library(tmp_path / "deep" / "library")
     first, new = library.add(entries / "v1", ["phone", "small one"])
-    assert new and first.tags == ("phone", "small one") and first.folder == f"mvsearch_{V1.arch_id}"
+    assert new and first.tags == ("phone", "small one") and first.folder == f"mobilevit_{V1.arch_id}"
     second, _ = library.add(entries / "v2")
     trained, new = library.add(entries / "trained")
     assert new, "other weights are another entry"

@@ -1,4 +1,15 @@
-"""A network without its head, as the backbone of detectors (SSDLite) and segmenters (DeepLabv3)."""
+"""A network without its head, as the backbone of detectors (SSDLite) and segmenters (DeepLabv3).
+
+What comes after it takes `channels` and `strides`:
+
+    body = mvsearch.backbone("winner", out_indices=(-2, -1))  # SSDLite: strides 16 and 32
+    heads = nn.ModuleList(nn.Conv2d(c, anchors * (4 + classes), 1) for c in body.channels)
+    found = [head(m) for head, m in zip(heads, body(images))]
+
+    body = mvsearch.backbone("winner", (1, -1), output_stride=16)  # DeepLabv3+: a fine map, and the last one, dilated
+    low, high = body(images)
+    masks = decoder(low, pyramid(high))  # torchvision's `ASPP(body.channels[-1], (6, 12, 18))`, for one
+"""
 
 from __future__ import annotations
 

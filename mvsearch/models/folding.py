@@ -1,8 +1,9 @@
 """Batch norm folded into the convolution before it.
 
-Who gains, measured on one slow core: eager torch and `torch.export` programs (MobileViT-XXS takes 0.7 to 0.8 of the time);
-ExecuTorch's compiler, which has a sixth fewer nodes to carry through its passes, but not the program that comes out: XNNPACK
-folds on its own, and makes as many partitions of equal speed. ONNX's exporter and coremltools fold on their own.
+Who gains, measured on one core at 256 pixels: networks in eager torch take 0.77 (MobileViT-XXS) to 0.91 (MobileViTv2-0.5) of
+the CPU time, `torch.export` programs 0.85 to 0.91, so that these are folded; ExecuTorch's compiler has an eighth fewer
+operations to carry through its passes, so that its networks are folded too, though XNNPACK would fold on its own and the
+program is as fast either way, with as many partitions and 0.03 % smaller. ONNX's exporter and coremltools fold on their own.
 """
 
 from __future__ import annotations

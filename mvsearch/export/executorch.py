@@ -194,6 +194,24 @@ def _softmax_along_its_axis() -> Iterator[None]:
 
 
 @contextmanager
+def _softmax_along_its_axis() -> Iterator[None]:
+    """Let a softmax after a convolution, as EfficientFormerV2's attention has it, go along the axis that it was given.
+
+    XNNPACK computes it along the last axis in memory. ExecuTorch 1.5 leaves what follows a convolution with its channels last,
+    unless it is told that an operation minds.
+    """
+    from executorch.backends.xnnpack._passes.channels_last_tagged_reshape_pass import ChannelsLastTaggedReshapePass
+    from executorch.exir.dialects._ops import ops
+
+    known = ChannelsLastTaggedReshapePass.memory_sensitive_ops_nchw
+    ChannelsLastTaggedReshapePass.memory_sensitive_ops_nchw = {*known, ops.edge.aten._softmax.default}
+    try:
+        yield
+    finally:
+        ChannelsLastTaggedReshapePass.memory_sensitive_ops_nchw = known
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     """Without remarks of the compiler and its imports, and without the handler that they give everybody's log."""
     root = logging.getLogger()

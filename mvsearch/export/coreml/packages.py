@@ -25,11 +25,21 @@ if TYPE_CHECKING:
 
 FOLDER = "coreml"
 FLOAT16, FLOAT32, INT8 = "model.mlpackage", "model-float32.mlpackage", "model-int8.mlpackage"
+MAX_UNQUANTISED = 2048
+"""Numbers in a tensor that coremltools leaves as it is."""
 PRECISIONS = {
     FLOAT16: "float16",
     FLOAT32: "float32",
-    INT8: "float16, weights of 8 bits: linear and symmetric, one scale per channel, in tensors of more than 2048 numbers",
+    INT8: "float16, weights of 8 bits: linear and symmetric, one scale per channel, in tensors of more than "
+    f"{MAX_UNQUANTISED} numbers",
 }
+LEVELS = 127
+"""Of 8 bits, on either side of 0."""
+SMALLEST_ROUNDING = 2.0**-25
+"""How far float16 is off at most of numbers near 0."""
+SMALLEST_QUANTISED = 2 * LEVELS * LEVELS * SMALLEST_ROUNDING
+"""A tensor whose largest number is below stays in float16: the size of its steps, a float16 itself, would be so far off that
+the largest number were wrong by half a step. Layer scales of 1e-5, taken into a convolution, make such tensors."""
 IMAGE, LOGITS, PROBABILITIES, LABEL = "image", "logits", "probabilities", "classLabel"
 LABEL_PROBABILITIES = f"{LABEL}_probs"
 """What coremltools calls the probabilities by label, and what apps look for."""
@@ -89,7 +99,7 @@ def write_packages(subject: Subject, model: nn.Module, graph: Graph, folder: Pat
             package = _convert(ct, log, ends_in_probabilities, subject, precision)
             _describe(package, subject, graph, PRECISIONS[name])
             save_package(package, folder / name)
-        package = _quantised(ct, package)
+        package = _quantised(ct, package, folder / FLOAT16)
         _describe(package, subject, graph, PRECISIONS[INT8])
         save_package(package, folder / INT8)
 
@@ -150,12 +160,18 @@ def _logits_beside_the_classes(ct: Any) -> Iterator[None]:
         exporter.get_func_output = original
 
 
-def _quantised(ct: Any, package: Any) -> Any:
+def _quantised(ct: Any, package: Any, path: Path) -> Any:
+    """The float16 package with weights of 8 bits where their steps can be told; `path` is its own."""
     import coremltools.optimize.coreml as optimize
+    import numpy as np
 
+    from mvsearch.export.coreml.program import read_program
     from mvsearch.targets.coreml.convert import validated_once
 
-    config = optimize.OptimizationConfig(global_config=optimize.OpLinearQuantizerConfig(mode="linear_symmetric"))
+    weights = {name: value for name, value in read_program(path).constants.items() if np.size(value) > MAX_UNQUANTISED}
+    small = [name for name, value in weights.items() if value.dtype.kind == "f" and np.abs(value).max() < SMALLEST_QUANTISED]
+    eight_bits = optimize.OpLinearQuantizerConfig(mode="linear_symmetric")
+    config = optimize.OptimizationConfig(global_config=eight_bits, op_name_configs=dict.fromkeys(small))
     with validated_once(ct):
         return optimize.linear_quantize_weights(package, config)
 

@@ -23,8 +23,10 @@ from mvsearch.export.coreml.packages import (
     LABEL,
     LABEL_PROBABILITIES,
     LAYOUTS,
+    LEVELS,
     LOGITS,
     PRECISIONS,
+    SMALLEST_ROUNDING,
     class_labels,
 )
 from mvsearch.export.coreml.program import Program, plain_name, read_program
@@ -38,10 +40,10 @@ if TYPE_CHECKING:
 
 MAX_FLOAT16_DIFFERENCE = 0.05
 """Between a Mac's logits in float16 and ours, relative to the largest one: gross errors only, as chips round differently."""
-FLOAT16_ROUNDING, SMALLEST_ROUNDING = 2.0**-11, 2.0**-25
-"""How far float16 is off at most: relative to the number, and of numbers too small for that."""
-LEVELS = 127
-"""Of 8 bits, on either side of 0."""
+FLOAT16_ROUNDING = 2.0**-11
+"""How far float16 is off at most, relative to the number."""
+MAX_REACH = 0.01
+"""Of a tensor's largest number: how far one of its quantised ones may be off. One step is 0.008."""
 Predict = Callable[[Path, "np.ndarray"], "np.ndarray"]
 """(package, pixels (H, W, channels) of 8 bits) -> logits (1, classes) by Core ML."""
 
@@ -174,7 +176,12 @@ def _check_numbers(exact: Program, rounded: Program, name: str) -> None:
             if step is None:
                 same = np.array_equal(found.astype(np.float16), other.astype(np.float16))
             else:
-                same = bool((np.abs(found - other) <= _reach(step)).all())
+                reach = _reach(step)
+                if reach.max() > MAX_REACH * np.abs(other).max():
+                    raise ExportError(
+                        f"`{name}`: 8 bits are too few for `{argument}` of an operation `{kind}`, whose steps are too small"
+                    )
+                same = bool((np.abs(found - other) <= reach).all())
             if not same:
                 raise ExportError(f"`{name}` holds other numbers than the network: `{argument}` of an operation `{kind}`")
 

@@ -102,7 +102,7 @@ def _lowered(network: nn.Module, images: Any) -> tuple[Any, dict[str, Any]]:
     from executorch.backends.xnnpack.utils.configs import get_transform_passes, get_xnnpack_edge_compile_config
     from executorch.exir import to_edge_transform_and_lower
 
-    class _WholeOperators(XnnpackPartitioner):  # type: ignore[misc]
+    class _WholeOperators(XnnpackPartitioner):
         """Keeps every resize, hard swish and linear layer in one piece without asking of each whether XNNPACK takes it.
 
         It takes all that our networks have (else the compiler stops, with an error). Asking takes two more passes over
@@ -173,24 +173,6 @@ def _only_needed_passes(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         xnnpack_preprocess.XNNPACKPassManager = manager
-
-
-@contextmanager
-def _softmax_along_its_axis() -> Iterator[None]:
-    """Let a softmax after a convolution, as EfficientFormerV2's attention has it, go along the axis that it was given.
-
-    XNNPACK computes it along the last axis in memory. ExecuTorch 1.5 leaves what follows a convolution with its channels last,
-    unless it is told that an operation minds.
-    """
-    from executorch.backends.xnnpack._passes.channels_last_tagged_reshape_pass import ChannelsLastTaggedReshapePass
-    from executorch.exir.dialects._ops import ops
-
-    known = ChannelsLastTaggedReshapePass.memory_sensitive_ops_nchw
-    ChannelsLastTaggedReshapePass.memory_sensitive_ops_nchw = {*known, ops.edge.aten._softmax.default}
-    try:
-        yield
-    finally:
-        ChannelsLastTaggedReshapePass.memory_sensitive_ops_nchw = known
 
 
 @contextmanager

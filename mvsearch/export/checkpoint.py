@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mvsearch.costs import count
 from mvsearch.errors import InputError
+from mvsearch.export import checkpoint_efficientformer as efficientformer
 from mvsearch.export.checkpoint_file import Container, read_object
 from mvsearch.export.checkpoint_nests import in_float32, unwrap
 from mvsearch.export.names import Library, from_library, recognise, tensor_names, to_library
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _TITLES: dict[Library, str] = {"timm": "timm's", "cvnets": "CVNets'", "transformers": "transformers'"}
 _STEM, _CLASSIFIER = "stem.conv.weight", "head.fc.weight"
-_COUNTER = "num_batches_tracked"
+_COUNTER, _PLACES = "num_batches_tracked", "attention_bias_idxs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,9 @@ def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> Checkpoint:
     library = recognise(tensors)
     if library is None:
         raise InputError(
-            f"`{path.name}` holds no MobileViT that is known here: its first name is `{shown(next(iter(tensors)))}`",
-            "known are the names of CVNets (v1, v2, v3), timm and transformers",
+            f"`{path.name}` holds no MobileViT or EfficientFormer that is known here: "
+            f"its first name is `{shown(next(iter(tensors)))}`",
+            "known are the names of CVNets (v1, v2, v3), timm and transformers, of EfficientFormers timm's",
         )
     return Checkpoint(path, tensors, library, container, (*said, *unwrapped, *converted, f"names: {_TITLES[library]}"))
 
@@ -85,8 +87,13 @@ def import_weights(
         InputError: the weights do not fit, with the first missing, unexpected and misshaped entry by the file's names.
     """
     notes = list(checkpoint.notes)
+    family = efficientformer.family_of_tensors(checkpoint.tensors) if checkpoint.format == "timm" else None
     if spec is None:
-        name, spec, rest = _published(checkpoint)
+        if family is None:
+            name, spec, rest = _published(checkpoint)
+        else:
+            (name, spec), rest = efficientformer.nearest_published(family, checkpoint.tensors), []
+            spec = _sized(spec, checkpoint)
         notes.append(f"the weights are those of `{name}`")
         if rest:
             same = ", ".join(f"`{n}`" for n in rest)
@@ -99,10 +106,13 @@ def import_weights(
     if bgr:
         if spec.in_channels != 3:
             raise InputError(f"`--bgr` with images of {spec.in_channels} channels", "blue, green and red are three")
-        state[_STEM] = state[_STEM].flip(1)
+        stem = efficientformer.stem_of(spec) or _STEM
+        state[stem] = state[stem].flip(1)
         notes.append("the first layer's input channels were turned from BGR to RGB")
     elif checkpoint.format != "timm" and spec.in_channels == 3:
         notes.append("a file does not say whether images are RGB or BGR; for CVNets' released v1 weights ask for BGR")
+    if family is not None:
+        notes.append(efficientformer.NOTE)
     return spec, state, tuple(notes)
 
 
@@ -142,15 +152,23 @@ def _names(library: Library, spec: ArchSpec) -> set[str]:
 
 def _sized(spec: ArchSpec, checkpoint: Checkpoint) -> ArchSpec:
     """The network with the checkpoint's number of classes and of image channels, where it shows them."""
-    names = {_STEM: _STEM, _CLASSIFIER: _CLASSIFIER}
-    if checkpoint.format != "timm":
-        names |= {p.ours: p.theirs[0] for p in tensor_names(checkpoint.format, spec) if p.ours in names}
-    stem, classifier = (checkpoint.tensors.get(names[ours]) for ours in (_STEM, _CLASSIFIER))
+    if own := efficientformer.stem_of(spec):
+        stem, classifier = checkpoint.tensors.get(own), checkpoint.tensors.get(efficientformer.CLASSIFIER)
+    else:
+        stem, classifier = _ends(spec, checkpoint)
     if stem is not None and stem.dim() == 4 and stem.shape[1]:
         spec = replace(spec, in_channels=stem.shape[1])
     if classifier is not None and classifier.dim() == 2 and classifier.shape[0]:
         spec = spec.with_classes(classifier.shape[0])
     return spec
+
+
+def _ends(spec: ArchSpec, checkpoint: Checkpoint) -> tuple[Tensor | None, Tensor | None]:
+    """A MobileViT's first weights and its classifier's."""
+    names = {_STEM: _STEM, _CLASSIFIER: _CLASSIFIER}
+    if checkpoint.format != "timm":
+        names |= {p.ours: p.theirs[0] for p in tensor_names(checkpoint.format, spec) if p.ours in names}
+    return checkpoint.tensors.get(names[_STEM]), checkpoint.tensors.get(names[_CLASSIFIER])
 
 
 def _expected(library: str, spec: ArchSpec) -> dict[str, Tensor]:
@@ -175,4 +193,8 @@ def _fitting(checkpoint: Checkpoint, spec: ArchSpec, what: str) -> dict[str, Ten
     except InputError as error:
         hint = f"{error.hint} ({len(checkpoint.tensors):,} entries; the network has {len(expected):,})"
         raise InputError(f"`{checkpoint.path.name}` does not fit {what}", hint) from None
+    for name, places in expected.items():
+        # Which entry of attention's table belongs to which pair of positions follows from the network.
+        if name.endswith(_PLACES) and not places.equal(tensors[name]):
+            raise InputError(f"`{name}` in `{checkpoint.path.name}` has other places than the network", "the file is damaged")
     return tensors

@@ -26,7 +26,7 @@ from mvsearch.export.checkpoint import import_weights, read_checkpoint
 from mvsearch.export.names import LIBRARIES, to_library
 from mvsearch.models import build
 from mvsearch.spec.arch import ArchSpec
-from mvsearch.spec.published import network
+from mvsearch.spec.published import network, published_networks
 from tests.export.nets import NETS, shake
 from tests.hostile import hostile_bytes
 from tests.parity.comparison import LIMIT, images, randomise, relative_error
@@ -103,12 +103,44 @@ def test_what_training_scripts_save_is_unwrapped(tmp_path: Path, nest: str) -> N
     assert ("took `module._orig_mod.` off every name" in notes) == (nest == "compiled, in parallel")
 
 
-def test_an_efficientformer_under_timms_names_is_read_where_it_is_named(tmp_path: Path) -> None:
+def test_a_published_efficientformer_is_found_by_its_weights(tmp_path: Path) -> None:
+    for name in ("efficientformerv2_s0@head=distilled", "efficientformer_l1@resolution=64"):
+        spec = replace(network(name), num_classes=7, in_channels=1)
+        model = shake(build(spec))
+        found, state, notes = imported(saved(tmp_path / "w.pth", model.state_dict()), None)
+        assert found == spec
+        assert same(state, model.state_dict())
+        assert f"the weights are those of `{name}`" in notes
+        assert "ImageNet's mean" in notes
+        assert imported(tmp_path / "w.pth", network(name))[0] == spec
+
+
+def test_an_efficientformer_that_is_not_published_is_told_from_the_nearest(tmp_path: Path) -> None:
     spec = network("efficientformerv2_s0")
-    model = build(spec)
-    found, state, _ = imported(saved(tmp_path / "w.pth", model.state_dict()), spec)
+    state = build(spec).state_dict()
+    del state["stages.0.blocks.1.mlp.fc1.conv.weight"]
+    path = saved(tmp_path / "w.pth", state)
+    with pytest.raises(InputError, match="does not fit `efficientformerv2_s0`, the nearest published network") as caught:
+        imported(path, None)
+    assert "missing `stages.0.blocks.1.mlp.fc1.conv.weight`" in caught.value.hint
+
+
+def test_places_of_attentions_table_are_the_networks(tmp_path: Path) -> None:
+    name = "efficientformer_l1@resolution=64"
+    state = build(network(name)).state_dict()
+    state["stages.3.blocks.4.token_mixer.attention_bias_idxs"].fill_(99)
+    with pytest.raises(InputError, match="has other places than the network"):
+        imported(saved(tmp_path / "w.pth", state), None)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", [*published_networks("efficientformer"), *published_networks("efficientformerv2")])
+@pytest.mark.parametrize("head", ["", "@head=distilled"])
+def test_every_published_efficientformer_is_found(tmp_path: Path, name: str, head: str) -> None:
+    spec = network(name + head)
+    found, _, notes = imported(saved(tmp_path / "w.pth", build(spec).state_dict()), None)
     assert found == spec
-    assert same(state, model.state_dict())
+    assert f"the weights are those of `{name}{head}`" in notes
 
 
 def test_the_old_format_of_torch_is_read(tmp_path: Path) -> None:
@@ -286,7 +318,7 @@ def lying_header() -> bytes:
         (huge_header(), "is damaged"),
         (lying_header(), "is damaged"),
         (save({"a": torch.zeros(2)})[:-3], "is damaged"),
-        (save({"layer1.0.conv1.weight": torch.zeros(2)}), "no MobileViT that is known here"),
+        (save({"layer1.0.conv1.weight": torch.zeros(2)}), "no MobileViT or EfficientFormer that is known here"),
         (save({"stem.conv.weight": torch.full((2,), torch.nan)}), "not finite"),
     ],
     ids=["empty", "numpy", "zip", "pickle", "header", "lengths", "truncated", "another network", "NaN"],

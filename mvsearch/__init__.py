@@ -1,8 +1,8 @@
 """mvsearch: neural architecture search and scaling explorer for MobileViT-family networks.
 
-`search`, `scale`, `describe`, `export`, `import_checkpoint`, `measure`, `calibrate` and `validate` mirror the command line,
-`TrainOptions` its options of training; `build` and `load` give torch modules, `Library` a folder of many entries. They are
-loaded on first use, so that `import mvsearch` stays light.
+`search`, `scale`, `describe`, `export`, `import_checkpoint`, `measure`, `calibrate`, `validate` and `lessons` mirror the command
+line, `TrainOptions` its options of training; `build`, `load` and `backbone` give torch modules, `Library` a folder of many
+entries. They are loaded on first use, so that `import mvsearch` stays light.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ import mvsearch.export
 import mvsearch.search
 
 if TYPE_CHECKING:
-    from mvsearch.api import TrainOptions, calibrate, describe, import_checkpoint, measure, scale, validate
+    from mvsearch.api import (
+        TrainOptions,
+        backbone,
+        calibrate,
+        describe,
+        import_checkpoint,
+        lessons,
+        measure,
+        scale,
+        validate,
+    )
     from mvsearch.export.library import load
     from mvsearch.export.shelf import Library
     from mvsearch.models import build
@@ -27,11 +37,13 @@ __all__ = [
     "SearchOptions",
     "TrainOptions",
     "__version__",
+    "backbone",
     "build",
     "calibrate",
     "describe",
     "export",
     "import_checkpoint",
+    "lessons",
     "load",
     "measure",
     "scale",
@@ -39,7 +51,10 @@ __all__ = [
     "validate",
 ]
 
-_API = ("SearchOptions", "TrainOptions", "calibrate", "describe", "import_checkpoint", "measure", "scale", "validate")
+_API = (
+    "SearchOptions", "TrainOptions", "backbone", "calibrate", "describe", "import_checkpoint", "lessons", "measure", "scale",
+    "validate",
+)  # fmt: skip
 _HOMES = {
     **dict.fromkeys(_API, "mvsearch.api"),
     "Library": "mvsearch.export.shelf",

@@ -4,7 +4,6 @@ import pytest
 
 import mvsearch
 from mvsearch.errors import InputError
-from tests.small_space import write_small_space
 
 
 def test_search_can_be_called_whatever_was_imported_before():
@@ -25,13 +24,3 @@ def test_everything_promised_is_there():
     assert all(callable(getattr(mvsearch, name)) for name in mvsearch.__all__ if name != "__version__")
     with pytest.raises(AttributeError, match="nonesuch"):
         _ = mvsearch.nonesuch
-
-
-def test_a_whole_search_from_python(tmp_path):
-    space = str(write_small_space(tmp_path))
-    result = mvsearch.search("1.4M-params", space=space, trials=50, in_process=True, exports="onnx", out=tmp_path / "run")
-    assert len(result.view.trials) == 4, "the space is exhausted, which is no error"
-    assert result.view.finished
-    assert result.winner in [m.evaluation.spec for m in result.view.front]
-    model = mvsearch.load(result.folder / "winner")
-    assert sum(p.numel() for p in model.parameters()) <= 1_400_000

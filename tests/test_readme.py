@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.here import call_here
+from tests.small_space import write_small_space
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,3 +38,21 @@ def test_ci_reads_its_commands_from_readme():
     for mark in ("main", "test"):
         assert f"<!-- command: {mark} -->\n```bash\n" in README
         assert f"readme {mark}" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.full)], ids=["short", "as it stands"])
+def test_its_python_runs(tmp_path, monkeypatch, whole):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    monkeypatch.chdir(tmp_path)
+    if not whole:
+        space = write_small_space(tmp_path)
+        small = f'"1.4M-params", space={str(space)!r}, trials=50, in_process=True, exports="onnx"'
+        code = code.replace('"2M-params", target="iphone12"', small).replace('"timm,transformers"', '"timm"')
+        code = "\n".join(line for line in code.splitlines() if "measure(" not in line)
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    result = names["result"]
+    assert result.view.finished and names["maps"].channels
+    assert whole or len(result.view.trials) == 4, "the space is exhausted, which is no error"
+    assert result.winner in [m.evaluation.spec for m in result.view.front]
+    assert sum(p.numel() for p in names["model"].parameters()) <= (2_000_000 if whole else 1_400_000)

@@ -23,6 +23,8 @@ from mvsearch.spec.arch import (
     PoolHead,
     Stage,
 )
+from mvsearch.spec.efficientformer import DoubleConvStem, EfficientFormerStage, NormHead, TokenHead
+from mvsearch.spec.efficientformer_published import v2_stage
 from mvsearch.spec.record import Evaluation, Measurement
 
 RESOLUTION = 64
@@ -49,6 +51,27 @@ NETS: dict[str, ArchSpec] = {
         classes=3,
     ),
 }
+
+
+def _efficientformer(distilled: bool = False, activation: str = "gelu") -> ArchSpec:
+    sizes = ((16, 1, 0), (24, 1, 0), (32, 1, 0), (40, 3, 2))
+    stages = tuple(EfficientFormerStage(c, d, a, 2 if i else 1, 3, side=2) for i, (c, d, a) in enumerate(sizes))
+    return ArchSpec(DoubleConvStem(16, "relu"), stages, TokenHead(distilled), activation, 10)
+
+
+def _efficientformerv2(distilled: bool = False, activation: str = "gelu") -> ArchSpec:
+    sizes = ((16, (4.0,)), (24, (3.0,)), (32, (4.0, 3.0)), (40, (2.0, 4.0, 3.5)))
+    stages = tuple(v2_stage(i, c, ratios, 2 if i >= 2 else 0, side=2) for i, (c, ratios) in enumerate(sizes))
+    return ArchSpec(DoubleConvStem(16), stages, NormHead(distilled), activation, 10)
+
+
+EFFICIENTFORMERS: dict[str, ArchSpec] = {
+    "v1": _efficientformer(),
+    "v1 distilled, relu6": _efficientformer(True, "relu6"),
+    "v2": _efficientformerv2(),
+    "v2 distilled, hardswish": _efficientformerv2(True, "hardswish"),
+}
+"""For images of 64 pixels."""
 
 
 def evaluation_of(spec: ArchSpec, resolution: int = RESOLUTION) -> Evaluation:

@@ -20,16 +20,16 @@ from torch import nn
 from mvsearch.errors import ExportError
 from mvsearch.export.coreml import EXPORTER
 from mvsearch.export.coreml.interpreter import run
-from mvsearch.export.coreml.packages import FLOAT16, FLOAT32, FOLDER, INT8, PRECISIONS, class_labels
+from mvsearch.export.coreml.packages import FLOAT16, FLOAT32, FOLDER, INT8, PRECISIONS, SMALLEST_QUANTISED, class_labels
 from mvsearch.export.coreml.program import read_program
-from mvsearch.export.coreml.verify import core_ml, verify
+from mvsearch.export.coreml.verify import _check_numbers, core_ml, verify
 from mvsearch.export.exporter import Check, Subject
 from mvsearch.models import build
 from mvsearch.spec.arch import ArchSpec, ConvStem, InvertedResidualStage, PoolHead
-from mvsearch.spec.published import network, published_networks
+from mvsearch.spec.published import all_published, default_resolution, network
 from mvsearch.spec.space_file import load_space
 from mvsearch.targets.coreml.convert import convert, coreml_available, quiet_coremltools
-from tests.export.nets import NETS
+from tests.export.nets import EFFICIENTFORMERS, NETS
 from tests.models.test_neural_engine import trained_like
 
 pytestmark = pytest.mark.skipif(not coreml_available()[0], reason=coreml_available()[1])
@@ -247,6 +247,42 @@ def test_interpreter_knows_other_activations(tmp_path: Path, activation: str) ->
     assert np.abs(found - expected).max() < 3e-3 * np.abs(expected).max()
 
 
+@pytest.fixture(scope="module")
+def scaled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Subject, nn.Module, Path]:
+    """An initial EfficientFormer, whose layer scales of 1e-5 make weights too small for 8 bits."""
+    folder, spec = tmp_path_factory.mktemp("scaled"), EFFICIENTFORMERS["v1"]
+    subject, model = Subject(spec, SIDE, "scaled", "An EfficientFormer"), build(spec).eval()
+    EXPORTER.write(subject, model, folder)
+    return subject, model, folder
+
+
+def test_weights_too_small_for_8_bits_stay_in_float16(scaled: tuple[Subject, nn.Module, Path], tmp_path: Path) -> None:
+    subject, model, folder = scaled
+    assert EXPORTER.check(subject, model, folder).difference < 1e-4  # type: ignore[operator]
+    program = read_program(folder / FOLDER / INT8)
+    arrays = [value for value in program.constants.values() if isinstance(value, np.ndarray) and value.size > 2048]
+    small = [value for value in arrays if np.abs(value).max() < SMALLEST_QUANTISED]
+    assert program.steps and small
+    # Two such weights in each other's place are found.
+    entry = tmp_path / "entry"
+    shutil.copytree(folder, entry)
+    file = entry / FOLDER / INT8 / INSIDE / "weights" / "weight.bin"
+    blob, value = bytearray(file.read_bytes()), small[0].reshape(-1)
+    at = blob.find(small[0].tobytes())
+    assert at > 0 and value[0] != value[1] and value.dtype == np.float16
+    blob[at : at + 4] = blob[at + 2 : at + 4] + blob[at : at + 2]
+    file.write_bytes(bytes(blob))
+    with pytest.raises(ExportError, match=f"`{INT8}` holds other numbers than the network"):
+        EXPORTER.check(subject, model, entry)
+
+
+def test_8_bits_for_weights_too_small_are_refused(scaled: tuple[Subject, nn.Module, Path]) -> None:
+    exact, rounded = (read_program(scaled[2] / FOLDER / name) for name in (FLOAT16, INT8))
+    wide = replace(rounded, steps={name: step * 100 for name, step in rounded.steps.items()})
+    with pytest.raises(ExportError, match="8 bits are too few"):
+        _check_numbers(exact, wide, INT8)
+
+
 def _exports(spec: ArchSpec, resolution: int, folder: Path) -> None:
     subject, model = Subject(spec, resolution, "network", "A network"), build(spec).eval()
     EXPORTER.write(subject, model, folder)
@@ -255,9 +291,10 @@ def _exports(spec: ArchSpec, resolution: int, folder: Path) -> None:
 
 @pytest.mark.full
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", published_networks())
+@pytest.mark.parametrize("name", all_published())
 def test_every_published_network(name: str, tmp_path: Path) -> None:
-    _exports(network(name), 256, tmp_path)
+    spec = network(name)
+    _exports(spec, default_resolution(spec), tmp_path)
 
 
 @pytest.mark.full

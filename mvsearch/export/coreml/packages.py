@@ -99,7 +99,7 @@ def write_packages(subject: Subject, model: nn.Module, graph: Graph, folder: Pat
             package = _convert(ct, log, ends_in_probabilities, subject, precision)
             _describe(package, subject, graph, PRECISIONS[name])
             save_package(package, folder / name)
-        package = _quantised(ct, package, folder / FLOAT16)
+        package = _quantised(ct, package)
         _describe(package, subject, graph, PRECISIONS[INT8])
         save_package(package, folder / INT8)
 
@@ -160,17 +160,15 @@ def _logits_beside_the_classes(ct: Any) -> Iterator[None]:
         exporter.get_func_output = original
 
 
-def _quantised(ct: Any, package: Any, path: Path) -> Any:
-    """The float16 package with weights of 8 bits where their steps can be told; `path` is its own."""
+def _quantised(ct: Any, package: Any) -> Any:
+    """The package with weights of 8 bits, but for those whose steps could not be told."""
     import coremltools.optimize.coreml as optimize
-    import numpy as np
 
-    from mvsearch.export.coreml.program import read_program
     from mvsearch.targets.coreml.convert import validated_once
 
-    weights = {name: value for name, value in read_program(path).constants.items() if np.size(value) > MAX_UNQUANTISED}
-    small = [name for name, value in weights.items() if value.dtype.kind == "f" and np.abs(value).max() < SMALLEST_QUANTISED]
-    eight_bits = optimize.OpLinearQuantizerConfig(mode="linear_symmetric")
+    weights = optimize.get_weights_metadata(package, weight_threshold=MAX_UNQUANTISED)
+    small = [name for name, found in weights.items() if abs(found.val).max() < SMALLEST_QUANTISED]
+    eight_bits = optimize.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=MAX_UNQUANTISED)
     config = optimize.OptimizationConfig(global_config=eight_bits, op_name_configs=dict.fromkeys(small))
     with validated_once(ct):
         return optimize.linear_quantize_weights(package, config)

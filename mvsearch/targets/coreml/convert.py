@@ -48,6 +48,7 @@ _FLOATS = {10: ("float16", 2), 11: ("float32", 4), 12: ("float64", 8)}
 _PROGRESS_BARS = (
     ("coremltools.converters.mil.frontend.torch.ops", "_tqdm"),
     ("coremltools.converters.mil.mil.passes.pass_pipeline", "tqdm"),
+    ("coremltools.optimize.coreml._post_training_quantization", "tqdm"),
     ("coremltools.optimize.coreml._quantization_passes", "tqdm"),
 )
 _ONE_AT_A_TIME = threading.Lock()

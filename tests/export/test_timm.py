@@ -33,7 +33,7 @@ from mvsearch.models import build
 from mvsearch.spec.arch import ACTIVATIONS, ArchSpec, InvertedResidualStage, expanded_width, make_divisible
 from mvsearch.spec.published import network, published_networks
 from mvsearch.spec.space_file import load_space
-from tests.export.nets import NETS
+from tests.export.nets import EFFICIENTFORMERS, NETS
 from tests.strategies import random_spec
 
 
@@ -87,6 +87,11 @@ WRONG = {
     "another activation": ('act_layer="silu"', 'act_layer="hard_swish"'),
 }
 """Faults that the exporter might have, planted in its text."""
+WRONG_EFFICIENTFORMERS = {
+    "another activation": ("v1", "act_layer=nn.GELU", "act_layer=nn.SiLU"),
+    "a head forgotten": ("v1 distilled, relu6", "if self.distillation or pre_logits", "if pre_logits"),
+    "another activation of v2": ("v2 distilled, hardswish", 'act_layer="hard_swish"', 'act_layer="gelu"'),
+}
 
 
 def test_timm_alone_gives_the_same_outputs_and_wrong_mappings_give_others(tmp_path: Path) -> None:
@@ -97,10 +102,19 @@ def test_timm_alone_gives_the_same_outputs_and_wrong_mappings_give_others(tmp_pa
     pairs = [written(folder, spec, 72) for folder, spec in zip(folders, specs, strict=True)]
     for folder, fault in zip(folders[len(SOME) :], WRONG.values(), strict=True):
         edited(*fault)(folder)
+    # EfficientFormers in the same process.
+    for i, spec in enumerate(EFFICIENTFORMERS.values()):
+        folders.append(tmp_path / f"efficientformer {i}")
+        pairs.append(written(folders[-1], spec))
+    for name, *fault in WRONG_EFFICIENTFORMERS.values():
+        folders.append(tmp_path / f"wrong {len(folders)}")
+        pairs.append(written(folders[-1], EFFICIENTFORMERS[name]))
+        edited(fault[0], fault[1])(folders[-1])
     found = by_timm(folders, [subject for subject, _ in pairs])
     apart = [difference(model, subject, logits) for (subject, model), logits in zip(pairs, found, strict=True)]
-    assert max(apart[: len(SOME)]) <= MAX_LIBRARY_DIFFERENCE
-    assert min(apart[len(SOME) :]) > 100 * MAX_LIBRARY_DIFFERENCE
+    right = {*range(len(SOME)), *range(len(specs), len(specs) + len(EFFICIENTFORMERS))}
+    assert max(value for i, value in enumerate(apart) if i in right) <= MAX_LIBRARY_DIFFERENCE
+    assert min(value for i, value in enumerate(apart) if i not in right) > 100 * MAX_LIBRARY_DIFFERENCE
 
 
 @pytest.mark.full
@@ -228,6 +242,67 @@ def test_features_for_dense_tasks(imported: Imported, timm: ModuleType, name: st
         expected = model.stages[0](model.stem(images))  # type: ignore[union-attr,operator,index]
     torch.testing.assert_close(maps[0], expected, rtol=1e-4, atol=1e-5)
     assert [m.shape[1] for m in maps] == backbone.feature_info.channels()
+
+
+@pytest.mark.parametrize("name", EFFICIENTFORMERS)
+def test_an_efficientformer_with_options_of_timms_users(imported: Imported, timm: ModuleType, name: str) -> None:
+    spec = EFFICIENTFORMERS[name]
+    model_name, model = imported(spec)
+    images = sample_images(3, 64)
+    backbone = timm.create_model(model_name, pretrained=True, features_only=True).eval()
+    assert tuple(backbone.feature_info.reduction()) == reductions(spec) == (4, 8, 16, 32)
+    with torch.inference_mode():
+        maps = backbone(images)
+        x = model.stem(images)  # type: ignore[union-attr,operator]
+        for stage, found in zip(model.stages, maps, strict=True):  # type: ignore[arg-type]
+            x = stage(x)
+            expected = x if x.ndim == 4 else x.transpose(1, 2).unflatten(2, found.shape[2:])
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert [m.shape[1] for m in maps] == backbone.feature_info.channels() == [s.channels for s in spec.stages]
+
+    other = timm.create_model(model_name, pretrained=True, num_classes=5).eval()
+    assert other(images).shape == (2, 5)
+    first = "stem.conv1.weight" if "v1" in name else "stem.conv1.conv.weight"
+    assert torch.equal(other.state_dict()[first], model.state_dict()[first])
+    assert timm.create_model(model_name, pretrained=True, num_classes=0).eval()(images).shape == (2, spec.stages[-1].channels)
+
+    grey = timm.create_model(model_name, pretrained=True, in_chans=1).eval()
+    with torch.inference_mode():
+        expected = logits_of(model, images[:, :1].expand(-1, 3, -1, -1))
+    # Weights are summed over the channels, which rounds, and a batch norm may enlarge that.
+    assert differences(expected, grey(images[:, :1]))[1] < 1e-3
+
+
+def test_what_timms_efficientformers_cannot_say_is_refused_by_dimension() -> None:
+    def refused(spec: ArchSpec, index: int, resolution: int = 64, **changes: Any) -> tuple[str, str] | None:
+        stages = (*spec.stages[:index], replace(spec.stages[index], **changes), *spec.stages[index + 1 :])
+        found = EXPORTER.refuse(subject_of(replace(spec, stages=stages), resolution))
+        return found and (found.dimension, found.hint.removeprefix("the nearest network that it has: "))
+
+    first, second = EFFICIENTFORMERS["v1"], EFFICIENTFORMERS["v2"]
+    assert all(EXPORTER.refuse(subject_of(spec)) is None for spec in EFFICIENTFORMERS.values())
+    assert refused(first, 1, ffn_ratio=4) == ("stage2.ffn_ratio", "stage2.ffn_ratio 3")
+    assert refused(first, 3, attention=0) == ("stage4.attention", "stage4.attention 1")
+    assert refused(first, 0, stride=2) == ("stage1.stride", "stage1.stride 1")
+    assert refused(first, 0, resolution=60) == ("resolution", "resolution 64")
+    assert refused(second, 1, attention=1) == ("stage2.attention", "stage2.attention 0")
+    assert refused(second, 2, attention=1) == ("stage4.attention", "stage4.attention 1")
+    assert refused(second, 2, attention=0) == ("stage4.attention", "stage4.attention 0")
+    assert refused(second, 2, attention_stride=1) == ("stage3.attention_stride", "stage3.attention_stride 2")
+    found = refused(second, 3, attention_downsampling=False)
+    assert found == ("stage4.attention_downsampling", "stage4.attention_downsampling True")
+    assert refused(second, 3, side=7) == ("stage4.side", "stage4.side 2")
+    plain = EXPORTER.refuse(subject_of(replace(second, stem=first.stem)))
+    assert plain is not None and plain.dimension == "stem.activation"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("family", ["efficientformer", "efficientformerv2"])
+def test_every_published_efficientformer(tmp_path: Path, family: str) -> None:
+    specs = [network(name + head) for name in published_networks(family) for head in ("", "@head=distilled")]
+    worst = compared(tmp_path, specs, 224)
+    print(f"{len(specs)} published {family} at 224: largest relative difference {worst:.2g}")
+    assert worst <= MAX_LIBRARY_DIFFERENCE
 
 
 def test_published_networks_give_five_features() -> None:

@@ -25,7 +25,7 @@ from mvsearch.export.shaken import shaken
 from mvsearch.models import build
 from mvsearch.spec.arch import ArchSpec
 from mvsearch.spec.published import all_published, default_resolution
-from tests.export.nets import NETS
+from tests.export.nets import EFFICIENTFORMERS, NETS
 from tests.strategies import random_spec
 
 EXPORTERS = ("onnx", "torch", "executorch")
@@ -34,6 +34,7 @@ EACH = ("onnx", "torch", pytest.param("executorch", marks=pytest.mark.full))
 QUICK = ("onnx", *(pytest.param(name, marks=pytest.mark.full) for name in ("torch", "executorch")))
 FILES = {"onnx": "model.onnx", "torch": "model.pt2", "executorch": "model.pte"}
 LOADERS = {name: Path(runtime.__file__).with_name(f"{name}_loader.py") for name in EXPORTERS}
+FORMERS = {f"EfficientFormer {name}": EFFICIENTFORMERS[name] for name in ("v1", "v2")}
 SMALL = {name: NETS[name] for name in ("v1", "mixed, patches resized")}
 """Every kind of block among them, v3's switches apart."""
 
@@ -66,7 +67,7 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict]:
 
     def get(name: str) -> dict:
         if name not in made:
-            specs = NETS if name == "onnx" else SMALL
+            specs = {"onnx": NETS | FORMERS, "executorch": SMALL | FORMERS}.get(name, SMALL)
             made[name] = written(name, tmp_path_factory.mktemp(name), specs)
         return made[name]
 

@@ -18,6 +18,8 @@ from mvsearch.errors import ExportError
 
 WORKERS = 2
 """Each takes a core and a gigabyte."""
+SILENCE_SECONDS = 1800
+"""After which a library is taken to hang."""
 LONGEST_FIRST = ("executorch", "coreml", "torch", "transformers", "timm", "onnx", "cvnets", "training")
 
 
@@ -54,7 +56,11 @@ def made_by_workers(names: Sequence[str], folder: Path, began: Callable[[str], N
         for number in range(len(workers)):
             give(number)
         while busy:
-            number, answer = answers.get()
+            try:
+                number, answer = answers.get(timeout=SILENCE_SECONDS)
+            except queue.Empty:
+                doing = ", ".join(f"`{name}`" for name in busy.values())
+                raise ExportError(f"{doing}: nothing was heard for {SILENCE_SECONDS} s", "try fewer at a time") from None
             name = busy.pop(number, "")
             if answer is None:
                 raise ExportError(f"`{name}`: its process ended: {_last_line(workers[number][1])}", "nothing was written")

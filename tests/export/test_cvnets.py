@@ -284,3 +284,10 @@ def test_published_networks_and_random_candidates_are_exported_or_refused(tmp_pa
 
 def test_modes_are_the_published_networks() -> None:
     assert [MODES[m] for m in ("xx_small", "x_small", "small")] == [network(f"mobilevit_{s}") for s in ("xxs", "xs", "s")]
+
+
+def test_another_family_is_refused_by_its_name() -> None:
+    found = EXPORTER.refuse(Subject(network("efficientformerv2_s0"), 224, "net", "A network"))
+    assert found is not None and found.dimension == "stage1.block"
+    assert "an EfficientFormerV2; CVNets has MobileViT" in found.message
+    assert "`mobilevitv2_0.75`" in found.hint

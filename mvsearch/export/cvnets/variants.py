@@ -16,7 +16,7 @@ from mvsearch.errors import ExportError
 from mvsearch.export.dimensions import first_difference, nearest_multiplier, num_differences, width_multiplier
 from mvsearch.export.exporter import Refusal
 from mvsearch.spec.arch import ArchSpec, MobileViTStage
-from mvsearch.spec.published import V2_MULTIPLIERS, mobilevit, mobilevitv2, mobilevitv3, name_of
+from mvsearch.spec.published import FAMILIES, MOBILEVIT, V2_MULTIPLIERS, family_of, mobilevit, mobilevitv2, mobilevitv3, name_of
 
 Base = Literal["7771756", "d38a116", "84d992f"]
 """Commit of apple/ml-cvnets that a variant needs."""
@@ -101,6 +101,9 @@ def variant_of(spec: ArchSpec, resolution: int) -> Variant | Refusal:
         spec: the network.
         resolution: side of its images in pixels, for the costs of the nearest network that it has.
     """
+    if (family := family_of(spec)) != MOBILEVIT:
+        message = f"an {FAMILIES[family].title}; CVNets has MobileViT v1, v2 and v3 of its families here"
+        return Refusal("stage1.block", message, _nearest_by_cost(spec, resolution))
     candidates = list(_like(spec))
     for variant in candidates:
         if first_difference(spec, variant.spec(spec.num_classes)) is None:

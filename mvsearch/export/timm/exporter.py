@@ -17,6 +17,7 @@ from mvsearch.export.exporter import MAX_LIBRARY_DIFFERENCE, Check, Refusal, Sub
 from mvsearch.export.fresh import logits_of as fresh_logits
 from mvsearch.export.outputs import logits_of, require_same, sample_images
 from mvsearch.export.shaken import shaken
+from mvsearch.export.timm.efficientformer import is_efficientformer
 from mvsearch.export.timm.express import own_classes, reductions, refusal
 from mvsearch.export.timm.source import CONFIG, WEIGHTS, model_name, module_name, pretrained_config, source
 
@@ -82,10 +83,11 @@ class TimmExporter:
         height, width = image_size(subject.resolution)
         name, module = model_name(subject), module_name(subject)
         channels = "RGB" if subject.spec.in_channels == 3 else f"{subject.spec.in_channels} channels"
+        bound = f" It takes images of {height} x {width} pixels alone." if is_efficientformer(subject.spec) else ""
         return f"""\
 The folder `timm` works on its own: copy it where you like. Importing its Python file registers the network, with timm's own
 options (`num_classes`, `in_chans`, `features_only`); after that, `timm.create_model("local-dir:timm", pretrained=True)`
-makes it too.
+makes it too.{bound}
 
 ```python
 import sys

@@ -126,9 +126,9 @@ _ROWS = (
         "PoolFormer (2111.11418), Table 5; ConvNeXt (2201.03545)",
     ),
     Knob(
-        "norm", 0.5, -0.8, "batch norm for the transformers' norms, by the share of stages with separable attention, whose norm is a "
-        "group norm; an eighth of the bias for those with a layer norm. The kappa is a judgement: no MobileViT is published so",
-        "batch for group norm of one group: -0.8; batch for layer norm: -0.1 (of the other way round), -0.1, 0.0",
+        "norm", 0.5, -0.8, "batch norm for the transformers' norms, by the share of stages with separable attention; theirs "
+        "is a group norm; an eighth of the bias where it is a layer norm. The kappa is a judgement: no MobileViT has one",
+        "batch for group norm of one group: -0.8; batch for layer norm: -0.1, -0.1, 0.0",
         "PoolFormer-S12 (2111.11418), Table 5: 77.2 and 76.4, layer norm 76.5; ConvNeXt (2201.03545): 81.5 and 81.4; timm's "
         "CoAtNet-0 (`coatnet_0_rw`, `coatnet_bn_0_rw`): 82.4 both",
     ),

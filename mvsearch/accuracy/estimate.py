@@ -289,6 +289,8 @@ def _flags(nearest: str, terms: list[Term], causes: list[str], side: float, own_
     flags += [f"{EXTRAPOLATING}: {c}" for c in causes]
     if any(t[1] > 0 for t in terms if t[0] == "heads"):
         flags.append("score blind: heads")
+    if any(t[1] > 0 for t in terms if t[0] == "norm"):
+        flags.append("norm not evidenced: no MobileViT is published with a batch norm there")
     return tuple(flags)
 
 

@@ -126,6 +126,13 @@ _ROWS = (
         "PoolFormer (2111.11418), Table 5; ConvNeXt (2201.03545)",
     ),
     Knob(
+        "norm", 0.5, -0.8, "batch norm for the transformers' norms, by the share of stages with separable attention; theirs "
+        "is a group norm; an eighth of the bias where it is a layer norm. The kappa is a judgement: no MobileViT has one",
+        "batch for group norm of one group: -0.8; batch for layer norm: -0.1, -0.1, 0.0",
+        "PoolFormer-S12 (2111.11418), Table 5: 77.2 and 76.4, layer norm 76.5; ConvNeXt (2201.03545): 81.5 and 81.4; timm's "
+        "CoAtNet-0 (`coatnet_0_rw`, `coatnet_bn_0_rw`): 82.4 both",
+    ),
+    Knob(
         "width factor", 0.15, 0.0, "doublings of all widths between the nearest network and its scaled likeness",
         "uniform scaling is what the held-out MobileViTs validate",
         "MobileViTv2 (2206.02680), width multipliers 0.5 to 2",
@@ -166,6 +173,9 @@ SWITCH_SHARES = MappingProxyType({"v1": (0.0, 0.75, 0.0, 0.25), "v2": (0.0, 0.0,
 
 v1: the deltas of MobileViTv3's Table 6 less what size explains. v2 has C and D only, and no ablation.
 """
+
+NORM_SHARES = MappingProxyType({"v1": 0.125, "v2": 1.0})
+"""Share of the norm's bias that a batch norm costs per body: in place of v1's layer norms, of v2's group norms."""
 
 RESOLUTION_EVIDENCE = (192, 384)
 """Image sides outside which an estimate is flagged: MobileViTs were published at 256 and 384, and 192 lies no farther below.

@@ -115,6 +115,7 @@ class Shape(NamedTuple):
         stages: the rest about these.
         head: kind of the head with its rule.
         activation: its name.
+        norm: of the transformers, one of `spec.arch.NORMS`.
     """
 
     log_stem: float
@@ -128,6 +129,7 @@ class Shape(NamedTuple):
     stages: tuple[StageShape, ...]
     head: Head
     activation: str
+    norm: str
 
 
 @lru_cache(maxsize=65536)
@@ -186,4 +188,5 @@ def shape(spec: ArchSpec) -> Shape | None:
         stages=attention,
         head=spec.head,
         activation=spec.activation,
+        norm=spec.norm,
     )

@@ -15,6 +15,7 @@ from math import hypot, inf, log2, sqrt
 from mvsearch.accuracy.evidence import (
     KNOBS,
     L2_SHARE,
+    NORM_SHARES,
     PATCH_COST,
     PATCH_FREE,
     PUBLISHED_DEPTH,
@@ -24,7 +25,7 @@ from mvsearch.accuracy.evidence import (
 )
 from mvsearch.accuracy.features import Shape, StageShape
 from mvsearch.accuracy.references import Reference, published_ratios, references_of
-from mvsearch.spec.arch import Head
+from mvsearch.spec.arch import LAYER_NORM, Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,14 @@ def activation(name: str) -> Term:
     return knob.name, x, knob.bias if name in ("relu", "relu6") else 0.0, knob.kappa * x
 
 
+def norm(name: str, stages: tuple[StageShape, ...]) -> Term:
+    """Norm of the transformers."""
+    knob = KNOBS["norm"]
+    if name == LAYER_NORM:
+        return knob.name, 0.0, 0.0, 0.0
+    return knob.name, 1.0, knob.bias * sum([NORM_SHARES[s.body] for s in stages]) / len(stages), knob.kappa
+
+
 @lru_cache(maxsize=4096)
 def v3_share(body: str, switches: tuple[bool, ...]) -> float:
     """How much of v3's offset a stage's switches bring, 0 to 1."""
@@ -300,5 +309,5 @@ def nearest(shape: Shape, log_params: float, log_late: float, head_cost: HeadCos
         if departed is not None and departed[0] < least:
             (least, terms), best = departed, reference
     assert best is not None  # every block kind is published
-    own = [patch(shape), *_stages(shape.stages), activation(shape.activation)]
+    own = [patch(shape), *_stages(shape.stages), activation(shape.activation), norm(shape.norm, shape.stages)]
     return best, best.likeness(log_params)[0], terms + own

@@ -11,7 +11,7 @@ from mvsearch.accuracy.estimate import Top1Explanation
 from mvsearch.accuracy.evidence import KNOBS, TRUST_REGION
 from mvsearch.accuracy.features import Shape, shape
 from mvsearch.accuracy.references import references
-from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.arch import BATCH_NORM, ArchSpec
 from mvsearch.spec.published import family_of
 
 _KINDS = ("v1", "v3-v1", "v2", "v3-v2")
@@ -96,4 +96,5 @@ def _knobs(own: Shape) -> dict[str, list[float]]:
         "v3 switches": [float(on) for s in own.stages for on in s.switches],
         "head": [float(own.head.kind == "pool")],
         "activation": [float(own.activation in ("relu", "relu6"))],
+        "norm": [float(own.norm == BATCH_NORM)],
     }

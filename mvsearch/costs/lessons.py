@@ -6,9 +6,9 @@ from typing import Any
 
 from mvsearch.costs.lowering import Lowering, Part, chain, image_size, lower_part, planned
 from mvsearch.costs.op import Shape
-from mvsearch.costs.trace import FOLDED_NORM, Plan, Segment, Trace
+from mvsearch.costs.trace import Plan, Segment, Trace
 from mvsearch.spec.efficientformer import EfficientFormerStage
-from mvsearch.spec.lessons import AlternatingBlocks, ConvStem3x3, FoldedNorms, LessonNetwork, MlpBlocks, PatchEmbedding
+from mvsearch.spec.lessons import AlternatingBlocks, ConvStem3x3, LessonNetwork, MlpBlocks, PatchEmbedding
 
 
 def lower_lesson(network: LessonNetwork) -> tuple[Part, ...]:
@@ -24,9 +24,7 @@ def lower_lesson(network: LessonNetwork) -> tuple[Part, ...]:
                 return planned(_mlp_stage(change), name, part, shape, activation, num_classes)
             case AlternatingBlocks() if name == last:
                 return _alternating(lower_part(name, part, shape, activation, num_classes), activation)
-            case FoldedNorms() if name.startswith("stages."):
-                return lower_part(name, part, shape, activation, num_classes, FOLDED_NORM)
-        return lower_part(name, part, shape, activation, num_classes)
+        return lower_part(name, part, shape, activation, num_classes, network.spec.norm)
 
     return chain(network.spec, height, width, lowered)
 

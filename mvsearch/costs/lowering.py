@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil, prod
 from typing import Any, NamedTuple
 
 from mvsearch.costs import efficientformer
 from mvsearch.costs.op import Op, Shape
-from mvsearch.costs.trace import OWN_NORM, Plan, Segment, Trace
+from mvsearch.costs.trace import Plan, Segment, Trace
 from mvsearch.errors import InputError
 from mvsearch.spec.arch import (
+    LAYER_NORM,
     ArchSpec,
     ConvStem,
     ExpandHead,
@@ -100,7 +101,7 @@ def lower(spec: ArchSpec, resolution: Resolution) -> tuple[Part, ...]:
 
 @lru_cache(maxsize=NETWORK_CACHE)
 def _lower(spec: ArchSpec, height: int, width: int) -> tuple[Part, ...]:
-    return chain(spec, height, width, lower_part)
+    return chain(spec, height, width, lower_part if spec.norm == LAYER_NORM else partial(lower_part, norm=spec.norm))
 
 
 def chain(spec: ArchSpec, height: int, width: int, lowered: Callable[[str, Any, Shape, str, int], Part]) -> tuple[Part, ...]:
@@ -115,13 +116,13 @@ def chain(spec: ArchSpec, height: int, width: int, lowered: Callable[[str, Any, 
 
 
 @lru_cache(maxsize=PART_CACHE)
-def lower_part(name: str, part: Any, shape: Shape, activation: str, num_classes: int, norm: str = OWN_NORM) -> Part:
+def lower_part(name: str, part: Any, shape: Shape, activation: str, num_classes: int, norm: str = LAYER_NORM) -> Part:
     """One stem, stage or head, shared between networks."""
     return planned(_LOWERINGS[type(part)], name, part, shape, activation, num_classes, norm)
 
 
 def planned(
-    lowering: Lowering, name: str, part: Any, shape: Shape, activation: str, num_classes: int, norm: str = OWN_NORM
+    lowering: Lowering, name: str, part: Any, shape: Shape, activation: str, num_classes: int, norm: str = LAYER_NORM
 ) -> Part:
     """A part by this lowering, made anew; `norm` as of a `Trace`."""
     plan = Plan(activation, norm)

@@ -7,7 +7,7 @@ transformers' norms are in the convolutions after them. A part without such a fo
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 from typing import Any
 
@@ -44,18 +44,18 @@ def has_form(spec: ArchSpec) -> bool:
 
 @lru_cache(maxsize=NETWORK_CACHE)
 def _lower(spec: ArchSpec, height: int, width: int) -> tuple[Part, ...]:
-    return chain(spec, height, width, _lower_part)
+    return chain(spec, height, width, partial(_lower_part, norm=spec.norm))
 
 
-def _lower_part(name: str, part: Any, shape: Shape, activation: str, num_classes: int) -> Part:
+def _lower_part(name: str, part: Any, shape: Shape, activation: str, num_classes: int, norm: str) -> Part:
     if type(part) not in _LOWERINGS:
         return lower_part(name, part, shape, activation, num_classes)
-    return _changed_part(name, part, shape, activation)
+    return _changed_part(name, part, shape, activation, norm)
 
 
 @lru_cache(maxsize=PART_CACHE)
-def _changed_part(name: str, part: Any, shape: Shape, activation: str) -> Part:
-    plain = planned(_LOWERINGS[type(part)], name, part, shape, activation, 0)
+def _changed_part(name: str, part: Any, shape: Shape, activation: str, norm: str) -> Part:
+    plain = planned(_LOWERINGS[type(part)], name, part, shape, activation, 0, norm)
     # A block of its own to a predictor, which has seen none like it and is as unsure of it as of any such.
     return replace(plain, block=f"{plain.block}+{GRAPH}")
 
@@ -89,7 +89,7 @@ def _fold(t: Trace, name: str, x: Shape, patch: tuple[int, int], size: tuple[int
 
 def _norm(t: Trace, name: str, x: Shape) -> Shape:
     """Over the channels or over the whole map; its scale and shift are in the convolution that follows."""
-    return t.add("layer_norm", name, (x,), x, params=2 * x[1])
+    return t.batch_norm(x, x[1]) if t.folds_norms else t.add("layer_norm", name, (x,), x, params=2 * x[1])
 
 
 def _pointwise(t: Trace, name: str, x: Shape, channels: int) -> Shape:

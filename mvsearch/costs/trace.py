@@ -9,12 +9,10 @@ from math import prod
 from typing import Any
 
 from mvsearch.costs.op import Op, OpKind, Shape
+from mvsearch.spec.arch import BATCH_NORM, LAYER_NORM
 
 SEGMENT_CACHE = 16_384
 """Segments that are remembered, about 2 kB each; neighbours in a search share theirs within a changed stage too."""
-
-OWN_NORM, FOLDED_NORM = "own", "batch_norm"
-"""Norms of a network's transformers: those that the family has, or a batch norm in their place."""
 
 OpSize = tuple[OpKind, int, int, int, int, int, int]
 """(kind, MACs, params, weights, elements held, elements read, elements written) of an operation, as `Op` has them.
@@ -72,7 +70,7 @@ class Plan:
         norm: see `Trace`.
     """
 
-    def __init__(self, activation: str, norm: str = OWN_NORM) -> None:
+    def __init__(self, activation: str, norm: str = LAYER_NORM) -> None:
         self.segments: list[tuple[Segment, int]] = []
         self._activation, self._norm = activation, norm
         self.held = 0
@@ -103,14 +101,14 @@ class Trace:
         activation: of the network.
         held: elements that are alive all the while.
         ops: receives the operations with names and shapes, if they are wanted.
-        norm: `FOLDED_NORM` puts a batch norm in the place of every layer norm and group norm. What follows each of them is
+        norm: `BATCH_NORM` puts a batch norm in the place of every layer norm and group norm. What follows each of them is
             linear, and takes it in: no operation is left, and its parameters are those of the operation that follows.
     """
 
-    def __init__(self, activation: str, held: int, ops: list[Op] | None = None, norm: str = OWN_NORM) -> None:
+    def __init__(self, activation: str, held: int, ops: list[Op] | None = None, norm: str = LAYER_NORM) -> None:
         self.activation = activation
         self.held = held
-        self._folds = norm == FOLDED_NORM
+        self.folds_norms = norm == BATCH_NORM
         self._folded_params = 0
         self.sizes: list[OpSize] = []
         self.longest_axis = self.highest_rank = 0
@@ -181,11 +179,15 @@ class Trace:
             macs=prod(x) * features, params=weights, weights=weights,
         )  # fmt: skip
 
+    def batch_norm(self, x: Shape, channels: int) -> Shape:
+        """In what follows, which gets its parameters: no operation."""
+        self._folded_params += 2 * channels
+        return x
+
     def layer_norm(self, name: str, x: Shape) -> Shape:
         """Over the last axis, with scale and shift."""
-        if self._folds:
-            self._folded_params += 2 * x[-1]
-            return x
+        if self.folds_norms:
+            return self.batch_norm(x, x[-1])
         return self.add("layer_norm", name, (x,), x, params=2 * x[-1], weights=2 * x[-1])
 
     def group_norm(self, name: str, x: Shape, out: Shape | None = None) -> Shape:
@@ -196,8 +198,8 @@ class Trace:
         converter drops it. It is left out here, as in the programs that the latency predictor is
         fitted on, and their numbers are counted as weights.
         """
-        if self._folds:
-            self._folded_params += 2 * x[1]
+        if self.folds_norms:
+            self.batch_norm(x, x[1])
             return self.reshape(name, x, out) if out else x
         wide, one = (1, *x), (1,) * (len(x) + 1)
         self.reshape(name, x, wide)

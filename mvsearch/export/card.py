@@ -104,13 +104,14 @@ def _what(config: Mapping[str, Any]) -> str:
             "x".join(map(str, stage["patch"])) if "patch" in stage else "",
         )
         rows.append(f"| {' | '.join(map(str, cells))} |")
+    norm = f", norm `{arch['norm']}` in its transformers" if "norm" in arch else ""
     rows.append(f"| head | {arch['head']['kind']} | {arch['num_classes']} classes | | | | | |")
     return "\n".join(
         [
             "## What it is",
             "",
             f"An image classifier of the {_family(config).title} family, `arch_id` `{arch['arch_id']}`, "
-            f"activation `{arch['activation']}`. "
+            f"activation `{arch['activation']}`{norm}. "
             f"It takes {height} x {width} images, {channels} channels ({config['input']['channels']}, channels first), "
             f"values in [0, 1], without mean or standard deviation, and gives {arch['num_classes']} logits.",
             "",

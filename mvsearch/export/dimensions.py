@@ -20,7 +20,7 @@ def dimension_values(spec: ArchSpec) -> dict[str, Any]:
     for i, stage in enumerate(spec.stages, start=1):
         values |= {f"stage{i}.{name}": value for name, value in stage.knobs.items()}
     values |= {"head": spec.head.kind} | _fields("head", spec.head)
-    return values | {"activation": spec.activation, "in_channels": spec.in_channels}
+    return values | {"activation": spec.activation, "norm": spec.norm, "in_channels": spec.in_channels}
 
 
 def first_difference(spec: ArchSpec, other: ArchSpec) -> tuple[str, Any, Any] | None:

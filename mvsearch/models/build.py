@@ -107,7 +107,7 @@ def build(spec: ArchSpec, *, drop_rate: float = 0.0, transformer_drop_rate: floa
         `state_dict` has the names and shapes of timm's network of the family (`ByobNet` for MobileViTs) where timm can
         express it.
     """
-    options = Options(spec.activation, spec.num_classes, drop_rate, transformer_drop_rate)
+    options = Options(spec.activation, spec.num_classes, drop_rate, transformer_drop_rate, spec.norm)
     # Layers draw their own weights when they are made; on the meta device that costs nothing.
     with torch.device("meta"):
         channels = spec.stem.channels

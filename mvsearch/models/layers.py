@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mvsearch.spec.arch import BATCH_NORM, LAYER_NORM
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
     "relu": nn.ReLU,
@@ -27,16 +29,34 @@ class Options:
         num_classes: outputs of the classifier.
         drop_rate: dropout before the classifier.
         transformer_drop_rate: dropout of each attention's and each feed-forward network's output.
+        norm: of the transformers, one of `spec.arch.NORMS`.
     """
 
     activation: str = "silu"
     num_classes: int = 1000
     drop_rate: float = 0.0
     transformer_drop_rate: float = 0.0
+    norm: str = LAYER_NORM
 
     def act(self) -> nn.Module:
         """A new activation."""
         return ACTIVATIONS[self.activation]()
+
+    def token_norm(self, dim: int) -> nn.Module:
+        """A new norm of tokens, channels last."""
+        return TokenBatchNorm(dim) if self.norm == BATCH_NORM else nn.LayerNorm(dim)
+
+    def map_norm(self, dim: int) -> nn.Module:
+        """A new norm of maps, channels first."""
+        return nn.BatchNorm2d(dim) if self.norm == BATCH_NORM else nn.GroupNorm(1, dim)
+
+
+class TokenBatchNorm(nn.BatchNorm2d):
+    """Batch norm of tokens: over all of the batch's, per channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, dim) -> (B, N, dim)."""
+        return super().forward(x.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
 
 
 class ConvNormAct(nn.Module):

@@ -11,7 +11,7 @@ from mvsearch.models.efficientformer import ConvFeedForward, Flat, PoolBlock, To
 from mvsearch.models.initial import initialise
 from mvsearch.models.layers import ConvNormAct, FeedForward, Options, fixed_size
 from mvsearch.spec.efficientformer import EfficientFormerStage
-from mvsearch.spec.lessons import AlternatingBlocks, ConvStem3x3, FoldedNorms, LessonNetwork, MlpBlocks, PatchEmbedding
+from mvsearch.spec.lessons import AlternatingBlocks, ConvStem3x3, LessonNetwork, MlpBlocks, PatchEmbedding
 
 
 class Unflat(nn.Module):
@@ -74,8 +74,6 @@ def build_lesson(network: LessonNetwork, seed: int = 0) -> nn.Module:
             model.stages[-1].blocks = nn.Sequential(*_mlp_blocks(spec.stages[-1], options, norm))
         case AlternatingBlocks():
             model.stages[-1].blocks = nn.Sequential(*_in_turn(model.stages[-1].blocks, spec.stages[-1]))
-        case FoldedNorms():
-            _leave_norms_out(model.stages)
     return initialise(model, seed)
 
 
@@ -92,11 +90,3 @@ def _in_turn(blocks: nn.Sequential, stage: Any) -> list[nn.Module]:
     for on_map, on_tokens in zip(pooling, attending, strict=True):
         out += [on_map, Flat(stage.side), on_tokens, Unflat(stage.side)]
     return out[:-1]
-
-
-def _leave_norms_out(model: nn.Module) -> None:
-    """What is left of a batch norm once the weights after it have taken it in: nothing."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.LayerNorm | nn.GroupNorm):
-                setattr(module, name, nn.Identity())

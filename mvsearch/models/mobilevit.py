@@ -43,13 +43,13 @@ class SoftmaxAttention(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """Attention, then feed-forward, each after a layer norm and added to its input."""
+    """Attention, then feed-forward, each after a norm of the tokens and added to its input."""
 
     def __init__(self, stage: MobileViTStage, options: Options) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(stage.dim)
+        self.norm1 = options.token_norm(stage.dim)
         self.attn = SoftmaxAttention(stage.dim, stage.heads, options.transformer_drop_rate)
-        self.norm2 = nn.LayerNorm(stage.dim)
+        self.norm2 = options.token_norm(stage.dim)
         self.mlp = FeedForward(nn.Linear, stage.dim, stage.ffn_dim, options)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class MobileViTBlock(nn.Module):
         self.conv_kxk = ConvNormAct(channels, channels, 3, groups=groups, act=options.act())
         self.conv_1x1 = nn.Conv2d(channels, dim, 1, bias=False)
         self.transformer = nn.Sequential(*(TransformerLayer(stage, options) for _ in range(stage.depth)))
-        self.norm = nn.LayerNorm(dim)
+        self.norm = options.token_norm(dim)
         self.conv_proj = ConvNormAct(dim, channels, act=options.act())
         fused = channels + (dim if stage.concat_local else channels)
         self.conv_fusion = ConvNormAct(fused, channels, 1 if stage.fuse_1x1 else 3, act=options.act())

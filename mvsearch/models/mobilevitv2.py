@@ -45,9 +45,9 @@ class SeparableTransformerLayer(nn.Module):
 
     def __init__(self, stage: MobileViTV2Stage, options: Options) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(1, stage.dim)
+        self.norm1 = options.map_norm(stage.dim)
         self.attn = SeparableAttention(stage.dim, options.transformer_drop_rate)
-        self.norm2 = nn.GroupNorm(1, stage.dim)
+        self.norm2 = options.map_norm(stage.dim)
         self.mlp = FeedForward(_POINTWISE, stage.dim, stage.ffn_dim, options)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class MobileViTV2Block(nn.Module):
         self.conv_kxk = ConvNormAct(channels, channels, 3, groups=channels, act=options.act())
         self.conv_1x1 = nn.Conv2d(channels, dim, 1, bias=False)
         self.transformer = nn.Sequential(*(SeparableTransformerLayer(stage, options) for _ in range(stage.depth)))
-        self.norm = nn.GroupNorm(1, dim)
+        self.norm = options.map_norm(dim)
         self.conv_proj = ConvNormAct(2 * dim if stage.concat_local else dim, channels)
 
     def forward(self, x: Tensor) -> Tensor:

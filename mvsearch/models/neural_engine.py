@@ -20,11 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mvsearch.models.folding import scale_and_shift
 from mvsearch.models.layers import ConvNormAct, FeedForward, fixed_size, tiled_size
 from mvsearch.models.mobilevit import MobileViTBlock, SoftmaxAttention, TransformerLayer
 from mvsearch.models.mobilevitv2 import MobileViTV2Block, SeparableAttention, SeparableTransformerLayer
-
-Norm = nn.LayerNorm | nn.GroupNorm
 
 
 class ChannelNorm(nn.Module):
@@ -59,7 +58,7 @@ class MapNorm(nn.Module):
 class HeadwiseAttention(nn.Module):
     """Softmax attention across the N patches of each pixel position, one product after the other for every head."""
 
-    def __init__(self, attention: SoftmaxAttention, norm: nn.LayerNorm) -> None:
+    def __init__(self, attention: SoftmaxAttention, norm: nn.Module) -> None:
         super().__init__()
         self.head_dim = attention.head_dim
         weights, biases = attention.qkv.weight.chunk(3), attention.qkv.bias.chunk(3)
@@ -89,7 +88,7 @@ class HeadwiseAttention(nn.Module):
 class PlanarAttention(nn.Module):
     """Separable attention with a convolution each for query, key and value, so that nothing is cut or copied."""
 
-    def __init__(self, attention: SeparableAttention, norm: nn.GroupNorm) -> None:
+    def __init__(self, attention: SeparableAttention, norm: nn.Module) -> None:
         super().__init__()
         sizes = [1, attention.dim, attention.dim]
         weights, biases = (torch.split(cast(Tensor, t), sizes) for t in (attention.qkv_proj.weight, attention.qkv_proj.bias))
@@ -106,7 +105,7 @@ class PlanarAttention(nn.Module):
 class PlanarLayer(nn.Module):
     """Attention, then feed-forward, each after a norm and added to its input."""
 
-    def __init__(self, norm: nn.Module, attention: nn.Module, mlp: FeedForward, before_mlp: Norm) -> None:
+    def __init__(self, norm: nn.Module, attention: nn.Module, mlp: FeedForward, before_mlp: nn.Module) -> None:
         super().__init__()
         self.norm = norm
         self.attn = attention
@@ -124,10 +123,9 @@ class PlanarLayer(nn.Module):
 class Projection(nn.Module):
     """The convolution after the last norm, its batch norm folded into it; activation if the block has one."""
 
-    def __init__(self, layer: ConvNormAct, norm: Norm) -> None:
+    def __init__(self, layer: ConvNormAct, norm: nn.Module) -> None:
         super().__init__()
-        scale = layer.bn.weight.double() / (cast(Tensor, layer.bn.running_var).double() + layer.bn.eps).sqrt()
-        shift = layer.bn.bias.double() - cast(Tensor, layer.bn.running_mean).double() * scale
+        scale, shift = scale_and_shift(layer.bn)
         # The norm's channels come first where others are joined to them.
         self.conv = pointwise(layer.conv.weight.double().flatten(1) * scale[:, None], shift, norm)
         self.act = copy.deepcopy(layer.act)
@@ -146,7 +144,7 @@ class PlanarMobileViTBlock(nn.Module):
         self.patch, self.concat_local, self.residual = block.patch, block.concat_local, block.residual
         self.conv_kxk, self.conv_1x1 = copy.deepcopy(block.conv_kxk), copy.deepcopy(block.conv_1x1)
         self.transformer = nn.Sequential(*(_softmax_layer(cast(TransformerLayer, layer)) for layer in block.transformer))
-        self.norm = ChannelNorm(block.norm.eps)
+        self.norm = _centred(block.norm)
         self.conv_proj = Projection(block.conv_proj, block.norm)
         self.conv_fusion = copy.deepcopy(block.conv_fusion)
 
@@ -173,7 +171,7 @@ class PlanarMobileViTV2Block(nn.Module):
         self.transformer = nn.Sequential(
             *(_separable_layer(cast(SeparableTransformerLayer, layer)) for layer in block.transformer)
         )
-        self.norm = MapNorm(block.norm.eps)
+        self.norm = _centred(block.norm)
         self.conv_proj = Projection(block.conv_proj, block.norm)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -213,7 +211,7 @@ def fold(x: Tensor, patch: tuple[int, int], height: int, width: int) -> Tensor:
 
 
 @torch.no_grad()
-def pointwise(weight: Tensor, bias: Tensor, norm: Norm | None = None) -> nn.Conv2d:
+def pointwise(weight: Tensor, bias: Tensor, norm: nn.Module | None = None) -> nn.Conv2d:
     """A 1x1 convolution with a linear layer's weights (out, in), after the scale and shift of the norm before it.
 
     Args:
@@ -223,26 +221,34 @@ def pointwise(weight: Tensor, bias: Tensor, norm: Norm | None = None) -> nn.Conv
     """
     wide, shift = weight.double().flatten(1).clone(), bias.double()
     if norm is not None:
-        n = len(norm.weight)
-        shift = shift + wide[:, :n] @ norm.bias.double()
-        wide[:, :n] *= norm.weight.double()
-    kind = norm.weight.dtype if norm is not None else weight.dtype
+        scale, added = scale_and_shift(norm)
+        n = len(scale)
+        shift = shift + wide[:, :n] @ added
+        wide[:, :n] *= scale
+    kind = cast(Tensor, norm.weight).dtype if norm is not None else weight.dtype
     conv = nn.Conv2d(wide.shape[1], wide.shape[0], 1, dtype=kind)
     conv.weight.copy_(wide[:, :, None, None])
     cast(Tensor, conv.bias).copy_(shift)
     return conv
 
 
-def _pointwise(layer: nn.Module, norm: Norm | None = None) -> nn.Conv2d:
+def _pointwise(layer: nn.Module, norm: nn.Module | None = None) -> nn.Conv2d:
     return pointwise(cast(Tensor, layer.weight), cast(Tensor, layer.bias), norm)
 
 
+def _centred(norm: nn.Module) -> nn.Module:
+    """What is left of a norm once its scale and shift are in what follows it: of a batch norm nothing."""
+    if isinstance(norm, nn.BatchNorm2d):
+        return nn.Identity()
+    return ChannelNorm(norm.eps) if isinstance(norm, nn.LayerNorm) else MapNorm(cast(nn.GroupNorm, norm).eps)
+
+
 def _softmax_layer(layer: TransformerLayer) -> PlanarLayer:
-    return PlanarLayer(ChannelNorm(layer.norm1.eps), HeadwiseAttention(layer.attn, layer.norm1), layer.mlp, layer.norm2)
+    return PlanarLayer(_centred(layer.norm1), HeadwiseAttention(layer.attn, layer.norm1), layer.mlp, layer.norm2)
 
 
 def _separable_layer(layer: SeparableTransformerLayer) -> PlanarLayer:
-    return PlanarLayer(MapNorm(layer.norm1.eps), PlanarAttention(layer.attn, layer.norm1), layer.mlp, layer.norm2)
+    return PlanarLayer(_centred(layer.norm1), PlanarAttention(layer.attn, layer.norm1), layer.mlp, layer.norm2)
 
 
 _BLOCKS: dict[type, Callable[..., nn.Module]] = {

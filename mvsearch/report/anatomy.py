@@ -125,7 +125,7 @@ def changes(one: ArchSpec, other: ArchSpec) -> tuple[Change, ...]:
             strides = [_stride(spec, int(part.removeprefix("stage "))) for spec in (one, other)]
             if strides[0] != strides[1] and None not in rows:
                 found.append(Change(part, "stride", (strides[0], strides[1])))
-    for name in ("activation", "num_classes", "in_channels"):
+    for name in ("activation", "norm", "num_classes", "in_channels"):
         left, right = (str(getattr(spec, name)) for spec in (one, other))
         if left != right:
             found.append(Change("network", name, (left, right)))

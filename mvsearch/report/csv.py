@@ -11,12 +11,14 @@ from typing import Any
 from mvsearch.report.number_columns import ARCH_ID, COUNTED, FLAGS, number_cells, number_text, uncertain_columns
 from mvsearch.report.stage_cells import EXTRA_KNOBS, KNOBS, head_of, stage_cells, stage_of, stem_of
 from mvsearch.report.words import ON_FRONT_MEANING
-from mvsearch.spec.arch import ArchSpec, ConvStem
+from mvsearch.spec.arch import LAYER_NORM, ArchSpec, ConvStem
 from mvsearch.spec.record import Evaluation, Trial
 from mvsearch.spec.run import RunSettings, RunView
 
 STEM_KIND = "stem_kind"
 """Column of stems other than one convolution."""
+NORM = "norm"
+"""Column of transformers' norms other than their family's own."""
 NUM_STAGES = 5
 """Of every published network, and of every network of a search space."""
 
@@ -77,6 +79,8 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     used = {name for row in rows for name in row}
     extra = tuple(knob for knob in EXTRA_KNOBS if any(f"{knob[0]}{i}" in used for i in range(1, stages + 1)))
     names = [name for name, _ in columns(stages, extra)]
+    if NORM in used:
+        names.insert(names.index("activation") + 1, NORM)
     if STEM_KIND in used:
         names.insert(names.index("stem") + 1, STEM_KIND)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -137,6 +141,8 @@ def spec_cells(spec: ArchSpec) -> dict[str, Any]:
         "blocks": " ".join(spec.blocks), "stem": spec.stem.channels, "head": spec.head.label,
         "activation": spec.activation, "num_classes": spec.num_classes, "in_channels": spec.in_channels,
     }  # fmt: skip
+    if spec.norm != LAYER_NORM:
+        cells[NORM] = spec.norm
     if not isinstance(spec.stem, ConvStem):
         cells[STEM_KIND] = f"{spec.stem.kind} {spec.stem.activation}".strip()
     for i, stage in enumerate(spec.stages, start=1):
@@ -149,4 +155,6 @@ def spec_of_row(row: Mapping[str, str]) -> ArchSpec:
     numbers = takewhile(lambda i: row.get(f"block{i}"), count(1))
     stages = tuple(stage_of(lambda name, i=i: row.get(f"{name}{i}", "")) for i in numbers)  # type: ignore[misc]
     stem = stem_of(row.get(STEM_KIND, ""), int(row["stem"]))
-    return ArchSpec(stem, stages, head_of(row["head"]), row["activation"], int(row["num_classes"]), int(row["in_channels"]))
+    norm = row.get(NORM) or LAYER_NORM
+    num_classes, in_channels = int(row["num_classes"]), int(row["in_channels"])
+    return ArchSpec(stem, stages, head_of(row["head"]), row["activation"], num_classes, in_channels, norm)

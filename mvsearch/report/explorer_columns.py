@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from mvsearch.report.explorer_rows import Row
-from mvsearch.spec.arch import ArchSpec, ConvStem, Stage
+from mvsearch.spec.arch import LAYER_NORM, ArchSpec, ConvStem, Stage
 from mvsearch.spec.record import Measurement
 
 Value = int | float | str
@@ -149,6 +149,7 @@ def knobs_of(spec: ArchSpec) -> dict[str, Value]:
     return knobs | {
         "head": spec.head.label,
         "activation": spec.activation,
+        **({} if spec.norm == LAYER_NORM else {"norm": spec.norm}),
         "num_classes": spec.num_classes,
         "in_channels": spec.in_channels,
     }

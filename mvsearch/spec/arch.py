@@ -32,6 +32,8 @@ from mvsearch.spec.plain import shown
 
 SCHEMA_VERSION = 1
 ACTIVATIONS = ("silu", "relu", "hardswish", "gelu", "relu6")
+LAYER_NORM, BATCH_NORM = NORMS = ("layer_norm", "batch_norm")
+"""Norms of the transformers: the family's own (layer norm; group norm of one group in v2), or a batch norm in its place."""
 WIDTH_DIVISOR = 8
 MAX_STAGES = 64
 PART_CACHE = 4096
@@ -299,6 +301,7 @@ class ArchSpec:
         activation: one of `ACTIVATIONS`, everywhere that the family has an activation.
         num_classes: outputs of the classifier.
         in_channels: channels of the image.
+        norm: of the transformers of MobileViT blocks, one of `NORMS`. A batch norm is part of what follows it once trained.
 
     Raises:
         SpecError: a value that no network can have, with what is allowed.
@@ -310,6 +313,7 @@ class ArchSpec:
     activation: str = "silu"
     num_classes: int = 1000
     in_channels: int = 3
+    norm: str = LAYER_NORM
 
     def __post_init__(self) -> None:
         require(isinstance(self.stages, tuple) and len(self.stages) > 0, "`stages` is empty", "at least one stage")
@@ -319,6 +323,13 @@ class ArchSpec:
         )
         require_int("num_classes", self.num_classes, 1, 1_000_000)
         require_int("in_channels", self.in_channels, 1, 256)
+        require(self.norm in NORMS, f"unknown norm `{shown(self.norm)}`", f"one of {', '.join(NORMS)}")
+        require(
+            self.norm == LAYER_NORM
+            or not any(isinstance(s, EfficientFormerStage | EfficientFormerV2Stage) for s in self.stages),
+            f"norm `{self.norm}` in an EfficientFormer, whose blocks have norms of their own",
+            f"leave it at `{LAYER_NORM}`; `{BATCH_NORM}` is for MobileViTs",
+        )
         for i, stage in enumerate(self.stages):
             if joint := _JOINTS.get(type(stage)):
                 joint(stage, self.stages[i - 1] if i else self.stem, (*self.stages, self.head)[i + 1])
@@ -360,9 +371,14 @@ def canonical_text(spec: ArchSpec) -> str:
     stages = ",".join(map(_stage_text, spec.stages, channels))
     head = _json(spec.head.computed(channels[-1]))
     return (
-        f'{{"activation":{_json(spec.activation)},"head":{head},"in_channels":{spec.in_channels},'
+        f'{{"activation":{_json(spec.activation)},"head":{head},"in_channels":{spec.in_channels},{_norm_text(spec)}'
         f'"num_classes":{spec.num_classes},"stages":[{stages}],"stem":{_stem_text(spec.stem, spec.activation)}}}'
     )
+
+
+def _norm_text(spec: ArchSpec) -> str:
+    """Nothing for the families' own, nor where no transformer has a norm."""
+    return "" if spec.norm == LAYER_NORM or not spec.transformer_stages else f'"norm":{_json(spec.norm)},'
 
 
 @lru_cache(maxsize=PART_CACHE)
@@ -418,6 +434,7 @@ def to_json(spec: ArchSpec) -> dict[str, Any]:
         "activation": spec.activation,
         "num_classes": spec.num_classes,
         "in_channels": spec.in_channels,
+        **({} if spec.norm == LAYER_NORM else {"norm": spec.norm}),
     }
 
 
@@ -448,7 +465,7 @@ def from_json(data: Any) -> ArchSpec:
         stem=_part(data.get("stem"), _STEMS, "stem"),
         stages=tuple(_part(s, _STAGES, f"stages[{i}]") for i, s in enumerate(stages)),
         head=_part(data.get("head"), _HEADS, "head"),
-        **{k: data[k] for k in ("activation", "num_classes", "in_channels") if k in data},
+        **{k: data[k] for k in ("activation", "num_classes", "in_channels", "norm") if k in data},
     )
     stated = data.get("arch_id")
     require(

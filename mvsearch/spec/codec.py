@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from mvsearch.errors import SpecError
-from mvsearch.spec.arch import ACTIVATIONS, ArchSpec
+from mvsearch.spec.arch import ACTIVATIONS, NORMS, ArchSpec
 from mvsearch.spec.plain import shown
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Value = int | float | str
 Point = Mapping[str, Value]
-DimensionType = Literal["width", "count", "ratio", "patch", "block", "head", "activation"]
+DimensionType = Literal["width", "count", "ratio", "patch", "block", "head", "activation", "norm"]
 Named = Mapping[str, "Dimension"]
 """Dimensions by their names."""
 
@@ -65,6 +65,8 @@ class Codec:
             ok, allowed = value in self.heads, ", ".join(self.heads)
         elif kind == "activation":
             ok = value in ACTIVATIONS
+        elif kind == "norm":
+            ok = value in NORMS
         elif kind == "ratio":
             ok = isinstance(value, int | float) and 1 <= value <= 16
         elif kind == "width":
@@ -81,4 +83,5 @@ _ALLOWED: dict[str, str] = {
     "ratio": "numbers from 1 to 16",
     "head": "the name of a head",
     "activation": ", ".join(ACTIVATIONS),
+    "norm": ", ".join(NORMS),
 }

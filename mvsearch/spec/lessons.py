@@ -58,12 +58,7 @@ class MlpBlocks:
     norm: Literal["layer_norm", "batch_norm"]
 
 
-@dataclass(frozen=True, slots=True)
-class FoldedNorms:
-    """In place of every layer norm or group norm of the stages: a batch norm, which the linear layer after it takes in."""
-
-
-Change = PatchEmbedding | ConvStem3x3 | AlternatingBlocks | MlpBlocks | FoldedNorms
+Change = PatchEmbedding | ConvStem3x3 | AlternatingBlocks | MlpBlocks
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mvsearch.errors import SpecError
 from mvsearch.spec.arch import (
+    LAYER_NORM,
     SWITCHES,
     ArchSpec,
     ConvStem,
@@ -46,10 +47,11 @@ DIMENSIONS: dict[str, DimensionType] = {
     **{f"stage{i}.{key}": kind for i in TRANSFORMER_STAGES for key, kind in _TRANSFORMER_KEYS.items()},
     "head": "head",
     "activation": "activation",
+    "norm": "norm",
 }
 STAGE_CACHE = 16_384
 _STAGE_KEYS = {i: tuple(name for name in DIMENSIONS if name.startswith(f"stage{i}.")) for i in range(1, 6)}
-OPTIONAL: dict[str, Value] = {"activation": "silu", **{f"stage{i}.heads": 4 for i in TRANSFORMER_STAGES}}
+OPTIONAL: dict[str, Value] = {"activation": "silu", "norm": LAYER_NORM, **{f"stage{i}.heads": 4 for i in TRANSFORMER_STAGES}}
 """Dimensions that a space may leave out, and what they are then."""
 
 
@@ -69,6 +71,7 @@ def decode(values: Point, heads: Context) -> ArchSpec:
         tuple(_decode_stage(i, tuple(values.get(name, "") for name in _STAGE_KEYS[i]), heads.get(i, ())) for i in range(1, 6)),
         HEADS[str(values["head"])],
         activation=str(values["activation"]),
+        norm=str(values["norm"]),
     )
 
 
@@ -135,6 +138,7 @@ def values_of(spec: ArchSpec) -> dict[str, Value]:
         "stem.channels": spec.stem.channels,
         "head": next((name for name, head in HEADS.items() if head == spec.head), ""),
         "activation": spec.activation,
+        "norm": spec.norm,
     }
     for i, stage in enumerate(spec.stages, start=1):
         values |= {f"stage{i}.{key}": value for key, value in stage.knobs.items()}

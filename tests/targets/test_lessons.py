@@ -18,9 +18,9 @@ from mvsearch.cli.main import app
 from mvsearch.costs.count import total
 from mvsearch.costs.lessons import lower_lesson
 from mvsearch.errors import InputError, TargetError
-from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.arch import NORMS, ArchSpec
 from mvsearch.spec.efficientformer import DoubleConvStem, EfficientFormerStage, TokenHead
-from mvsearch.spec.lessons import FoldedNorms, LessonNetwork, MlpBlocks, PatchEmbedding
+from mvsearch.spec.lessons import LessonNetwork, MlpBlocks, PatchEmbedding
 from mvsearch.spec.published import network
 from mvsearch.targets import StopPolicy, get_target
 from mvsearch.targets.lessons.catalog import lessons
@@ -64,7 +64,7 @@ def test_blocks_in_turn_are_the_same_blocks_and_more_reshapes() -> None:
 @pytest.mark.parametrize("name", ["mobilevit_xs", "mobilevitv2_0.5", "mobilevitv3_xxs"])
 def test_folded_norms_leave_nothing_but_their_parameters(name: str) -> None:
     spec = network(name)
-    plain, folded = (lower_lesson(LessonNetwork("", spec, 256, change)) for change in (None, FoldedNorms()))
+    plain, folded = (lower_lesson(LessonNetwork("", replace(spec, norm=norm), 256)) for norm in NORMS)
     assert total(plain).params == total(folded).params
     assert not op_groups(folded).keys() & {g for g in op_groups(plain) if g[0] in ("layer_norm",)}
     assert sum(op_groups(folded).values()) < sum(op_groups(plain).values())

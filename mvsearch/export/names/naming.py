@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mvsearch.errors import InputError
-from mvsearch.spec.arch import ArchSpec, ConvStem, ExpandHead, InvertedResidualStage, MobileViTStage, MobileViTV2Stage
+from mvsearch.spec.arch import (
+    LAYER_NORM,
+    ArchSpec,
+    ConvStem,
+    ExpandHead,
+    InvertedResidualStage,
+    MobileViTStage,
+    MobileViTV2Stage,
+)
 
 Path = str | tuple[str, ...]
 """A module; or several, whose tensors are one of ours, cut in equal parts."""
@@ -93,6 +101,8 @@ def pairs(naming: Naming, spec: ArchSpec) -> tuple[Pair, ...]:
     Raises:
         InputError: a stem, stage or head that the library has no names for.
     """
+    if spec.norm != LAYER_NORM and spec.transformer_stages:
+        raise _unnamed(naming, f"norm `{spec.norm}`")
     separable = [isinstance(stage, MobileViTV2Stage) for stage in spec.transformer_stages]
     root = naming.roots[0 if separable and all(separable) else 1]
     return tuple(Pair(p.ours, tuple(name.replace("{root}", root) for name in p.theirs)) for p in _network(naming, spec))

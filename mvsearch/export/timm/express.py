@@ -10,6 +10,7 @@ from typing import Any
 from mvsearch.export.exporter import Refusal
 from mvsearch.export.timm import efficientformer
 from mvsearch.spec.arch import (
+    LAYER_NORM,
     ArchSpec,
     ConvStem,
     ExpandHead,
@@ -72,6 +73,12 @@ def refusal(spec: ArchSpec, resolution: int | None = None) -> Refusal | None:
         return Refusal("stages", "1 stage; timm's ByobNet has two at least", "give the network another stage")
     if not isinstance(spec.head, ExpandHead | PoolHead):
         return Refusal("head", f"a head `{spec.head.kind}`, which timm's ByobNet does not have", _FAMILY)
+    if spec.norm != LAYER_NORM and spec.transformer_stages:
+        return Refusal(
+            "norm",
+            f"`{spec.norm}`; timm's MobileViT blocks norm their tokens by layer norm or group norm alone",
+            f"the nearest network that it has: norm {LAYER_NORM}",
+        )
     return None
 
 

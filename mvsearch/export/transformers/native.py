@@ -14,6 +14,7 @@ from mvsearch.export.dimensions import width_multiplier
 from mvsearch.export.exporter import Refusal
 from mvsearch.export.training.recipes import Recipe
 from mvsearch.spec.arch import (
+    LAYER_NORM,
     ArchSpec,
     ConvStem,
     ExpandHead,
@@ -64,6 +65,8 @@ def _refuse_common(spec: ArchSpec, library: str) -> Refusal | None:
             return _fixed(f"stage{i}.blocks", getattr(stage, "num_blocks", 1), blocks)
         if getattr(stage, "stride", 2 if i > 2 else stride) != stride:
             return _fixed(f"stage{i}.stride", getattr(stage, "stride", None), stride)
+    if spec.norm != LAYER_NORM:
+        return Refusal("norm", f"`norm` is `{spec.norm}`; transformers' {library} has `{LAYER_NORM}` built in")
     return _refuse_unequal(spec, "expansion") or _refuse_expansion_of_one(spec)
 
 

@@ -229,11 +229,13 @@ def to_program(ct: Any, log: _Log, model: nn.Module, shape: tuple[int, ...], **o
     """
     import torch
 
+    from mvsearch.models.folding import folded_ahead
+
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            traced = torch.jit.trace(model, torch.zeros(shape), check_trace=False)  # type: ignore[no-untyped-call]
+            traced = torch.jit.trace(folded_ahead(model), torch.zeros(shape), check_trace=False)  # type: ignore[no-untyped-call]
         with validated_once(ct):
             return ct.convert(
                 traced,

@@ -45,6 +45,8 @@ def export_onnx(
     """
     import torch
 
+    from mvsearch.models.folding import folded_ahead
+
     height, width = image_size(resolution)
     first = next(model.parameters())
     channels = first.shape[1] if first.ndim == 4 else 3
@@ -61,7 +63,7 @@ def export_onnx(
             logger.setLevel(logging.ERROR)
             try:
                 torch.onnx.export(
-                    model,
+                    folded_ahead(model),
                     (image,),
                     destination if isinstance(destination, str) or hasattr(destination, "write") else str(destination),  # type: ignore[arg-type]
                     dynamo=False,

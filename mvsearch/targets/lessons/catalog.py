@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-from mvsearch.spec.arch import ArchSpec
+from mvsearch.spec.arch import BATCH_NORM, ArchSpec
 from mvsearch.spec.efficientformer import DoubleConvStem, EfficientFormerStage, TokenHead
-from mvsearch.spec.lessons import AlternatingBlocks, ConvStem3x3, FoldedNorms, LessonNetwork, MlpBlocks, PatchEmbedding
+from mvsearch.spec.lessons import AlternatingBlocks, ConvStem3x3, LessonNetwork, MlpBlocks, PatchEmbedding
 from mvsearch.spec.published import default_resolution, network
 from mvsearch.targets.lessons.lesson import Claim, Lesson, Pair
 
@@ -115,14 +115,14 @@ def _norms() -> Lesson:
             Pair(
                 "layer norm, or a batch norm that the linear layer after it takes in",
                 LessonNetwork("mobilevit_s", v1, default_resolution(v1)),
-                LessonNetwork("mobilevit_s, BN", v1, default_resolution(v1), FoldedNorms()),
+                LessonNetwork("mobilevit_s, BN", replace(v1, norm=BATCH_NORM), default_resolution(v1)),
                 share,
                 FOLDED,
             ),
             Pair(
                 "group norm, or a batch norm that the convolution after it takes in",
                 LessonNetwork("mobilevitv2_1.0", v2, default_resolution(v2)),
-                LessonNetwork("mobilevitv2_1.0, BN", v2, default_resolution(v2), FoldedNorms()),
+                LessonNetwork("mobilevitv2_1.0, BN", replace(v2, norm=BATCH_NORM), default_resolution(v2)),
                 Claim("slower", "the same is said of group norm"),
                 f"{FOLDED} Core ML has no group norm and receives its pieces.",
             ),

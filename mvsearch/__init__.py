@@ -1,8 +1,8 @@
-"""mvsearch: neural architecture search and scaling explorer for MobileViT-family networks.
+"""mvsearch: neural architecture search and scaling explorer for MobileViT and EfficientFormer networks.
 
-`search`, `scale`, `describe`, `export`, `import_checkpoint`, `measure`, `calibrate`, `validate` and `lessons` mirror the command
-line, `TrainOptions` its options of training; `build`, `load` and `backbone` give torch modules, `Library` a folder of many
-entries. They are loaded on first use, so that `import mvsearch` stays light.
+`search`, `scale`, `describe`, `export`, `import_checkpoint`, `measure`, `calibrate`, `validate` and `lessons` mirror the
+command line, `TrainOptions` its options of training; `build`, `load` and `backbone` give torch modules, `Library` a folder of
+many entries. They are loaded on first use, so that `import mvsearch` stays light.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Who gains, measured on one core at 256 pixels: networks in eager torch take 0.77 (MobileViT-XXS) to 0.91 (MobileViTv2-0.5) of
 the CPU time, `torch.export` programs 0.85 to 0.91, so that these are folded; ExecuTorch's compiler has an eighth fewer
 operations to carry through its passes, so that its networks are folded too, though XNNPACK would fold on its own and the
-program is as fast either way, with as many partitions and 0.03 % smaller. ONNX's exporter and coremltools fold on their own, but
-only forwards: a batch norm that stands before what takes it in is folded for them.
+program is as fast either way, with as many partitions and 0.03 % smaller. ONNX's exporter and coremltools fold on their own,
+but only forwards: a batch norm that stands before what takes it in is folded for them.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 
 
+@cache
 def declare_torchvision_operators() -> Any:
-    """Let libraries import a torchvision that was built for another torch; the result has to be kept.
+    """Let libraries import a torchvision that was built for another torch; the result has to be kept, which the cache does.
 
     Its compiled part then does not load, and its import fails for two operators that are not known. No exported network
     uses them, so that declaring them is enough.
@@ -35,7 +37,7 @@ def main(work: Path) -> None:
     # What an export needs of us it does not have where it is used.
     sys.modules["mvsearch"] = None  # type: ignore[assignment]
     task = json.loads((work / "jobs.json").read_text())
-    keep = declare_torchvision_operators()
+    declare_torchvision_operators()
     spec = importlib.util.spec_from_file_location("export_loader", task["loader"])
     assert spec is not None and spec.loader is not None, "a loader is a Python file"
     loader = importlib.util.module_from_spec(spec)
@@ -43,7 +45,6 @@ def main(work: Path) -> None:
     for job in task["jobs"]:
         images = np.load(work / job["images"], allow_pickle=False)
         np.save(work / job["logits"], np.asarray(loader.load(job["folder"])(images), dtype=np.float32))
-    del keep
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ import importlib.util
 spec = importlib.util.spec_from_file_location("fresh_runner", sys.argv[2])
 runner = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(runner)
-keep = runner._declare_torchvision_operators()
+keep = runner.declare_torchvision_operators()
 sys.modules["mvsearch"] = None
 import torch, torchvision.io, yaml
 import numpy as np

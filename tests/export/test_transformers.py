@@ -204,7 +204,7 @@ def module(path):
     made = module_from_spec(spec)
     spec.loader.exec_module(made)
     return made
-keep = module(sys.argv[1])._declare_torchvision_operators()
+keep = module(sys.argv[1]).declare_torchvision_operators()
 sys.modules["mvsearch"] = None
 loader, work = module(sys.argv[2]), Path.cwd()
 said = {}

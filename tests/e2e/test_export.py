@@ -81,6 +81,8 @@ def test_every_snippet_of_the_card_runs_in_the_entrys_folder(exported, monkeypat
     assert len(blocks) >= 6
     monkeypatch.chdir(entry)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    # Python remembers which folder `timm` was from where it was asked first.
+    sys.path_importer_cache.pop("timm", None)
     for block in blocks:
         if "coremltools" in block and sys.platform != "darwin":
             continue  # Predictions need macOS.

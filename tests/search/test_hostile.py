@@ -283,7 +283,8 @@ def entry(tmp_path_factory):
     spec = network("mobilevit_xxs")
     folder = tmp_path_factory.mktemp("entry") / "entry"
     evaluation = estimate(spec, 64, get_target("iphone12"))
-    return save_entry(folder, spec, 64, build(spec, seed=0).eval(), evaluation, provenance={"command": "x"})
+    save_entry(folder, spec, 64, build(spec, seed=0).eval(), evaluation, provenance={"command": "x"})
+    return folder
 
 
 @FEW

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,8 +185,6 @@ def _network(
     target: str,
     command: str,
 ) -> _Network:
-    from dataclasses import replace
-
     from mvsearch.api.describe import describe
 
     spec = source if isinstance(source, ArchSpec) else read_network(source)
@@ -200,13 +198,11 @@ def _network(
     evaluation = described if number is None else _with_classes(described, number)
     provenance = {"command": command, "network": str(source) if not isinstance(source, ArchSpec) else spec.arch_id,
                   "target": target, "seed": seed}  # fmt: skip
-    return _Network(replace(evaluation), seed, names, {k: v for k, v in provenance.items() if v != ""})
+    return _Network(evaluation, seed, names, {k: v for k, v in provenance.items() if v != ""})
 
 
 def _with_classes(evaluation: Evaluation, number: int) -> Evaluation:
     """The same network with another classifier: costs are counted anew, latency and top-1 are those of 1,000 classes."""
-    from dataclasses import replace
-
     from mvsearch.costs import count
 
     spec = evaluation.spec.with_classes(number)

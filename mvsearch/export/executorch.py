@@ -18,6 +18,7 @@ from mvsearch.errors import ConversionError, first_line
 from mvsearch.export import runtime
 from mvsearch.export.exporter import Check, Refusal, Subject
 from mvsearch.export.outputs import sample_images
+from mvsearch.targets.host.timing import without_collector
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,7 +50,7 @@ class ExecutorchExporter:
         from mvsearch.models.folding import folded
 
         images = sample_images(subject.spec.in_channels, subject.resolution, 1)
-        with tempfile.TemporaryDirectory(prefix=".executorch-", dir=folder) as work, runtime.without_collector(), _quiet():
+        with tempfile.TemporaryDirectory(prefix=".executorch-", dir=folder) as work, without_collector(), _quiet():
             temporary = Path(work) / FILE
             try:
                 program, shares = _lowered(folded(model).cpu().requires_grad_(False), images)

@@ -20,6 +20,7 @@ from mvsearch.errors import ConversionError, ExportError, first_line
 from mvsearch.export import runtime
 from mvsearch.export.exporter import Check, Refusal, Subject
 from mvsearch.export.outputs import sample_images
+from mvsearch.targets.host.timing import without_collector
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,7 +62,7 @@ class TorchProgramExporter:
         # A batch of one would be taken for a constant.
         images = sample_images(subject.spec.in_channels, subject.resolution, 2)
         batch = torch.export.Dim("batch", min=1)
-        with tempfile.TemporaryDirectory(prefix=".torch-", dir=folder) as work, runtime.without_collector():
+        with tempfile.TemporaryDirectory(prefix=".torch-", dir=folder) as work, without_collector():
             temporary = Path(work) / FILE
             try:
                 with torch.no_grad():

@@ -202,8 +202,8 @@ class EfficientFormerV2Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenHead:
-    """Layer norm, mean over the tokens, linear (EfficientFormer v1).
+class _TeachableHead:
+    """A norm, a mean, one classifier or two.
 
     Attributes:
         distilled: a second classifier, which learns from a teacher; the logits are the mean of both.
@@ -211,7 +211,7 @@ class TokenHead:
 
     distilled: bool = False
 
-    kind: ClassVar[str] = "tokens"
+    kind: ClassVar[str]
 
     def __post_init__(self) -> None:
         require_switch("head.distilled", self.distilled)
@@ -231,32 +231,17 @@ class TokenHead:
 
 
 @dataclass(frozen=True, slots=True)
-class NormHead:
-    """Batch norm, mean over the map, linear (EfficientFormerV2).
+class TokenHead(_TeachableHead):
+    """Layer norm, mean over the tokens, linear (EfficientFormer v1)."""
 
-    Attributes:
-        distilled: a second classifier, which learns from a teacher; the logits are the mean of both.
-    """
+    kind: ClassVar[str] = "tokens"
 
-    distilled: bool = False
+
+@dataclass(frozen=True, slots=True)
+class NormHead(_TeachableHead):
+    """Batch norm, mean over the map, linear (EfficientFormerV2)."""
 
     kind: ClassVar[str] = "norm"
-
-    def __post_init__(self) -> None:
-        require_switch("head.distilled", self.distilled)
-
-    @property
-    def label(self) -> str:
-        """As it stands in tables."""
-        return f"{self.kind} distilled" if self.distilled else self.kind
-
-    def width(self, in_channels: int) -> int:
-        """Channels that the classifiers see."""
-        return in_channels
-
-    def computed(self, in_channels: int) -> list[Any]:
-        """What determines its function."""
-        return [self.kind, in_channels, self.distilled]
 
 
 def check_joint(stage: EfficientFormerStage | EfficientFormerV2Stage, before: Any, after: Any) -> None:

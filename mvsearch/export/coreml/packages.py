@@ -19,6 +19,7 @@ from mvsearch.errors import ExportError
 from mvsearch.export import runtime
 from mvsearch.export.exporter import Subject
 from mvsearch.spec.arch import to_json
+from mvsearch.targets.host.timing import without_collector
 
 if TYPE_CHECKING:
     from torch import nn
@@ -94,7 +95,7 @@ def write_packages(subject: Subject, model: nn.Module, graph: Graph, folder: Pat
 
     require_coremltools()
     ends_in_probabilities = _with_probabilities(model)
-    with quiet_coremltools() as (ct, log), runtime.without_collector():
+    with quiet_coremltools() as (ct, log), without_collector():
         for name, precision in ((FLOAT32, ct.precision.FLOAT32), (FLOAT16, ct.precision.FLOAT16)):
             package = _convert(ct, log, ends_in_probabilities, subject, precision)
             _describe(package, subject, graph, PRECISIONS[name])

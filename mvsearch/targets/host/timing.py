@@ -112,7 +112,7 @@ def measure_paired(
     attempts = max(1, policy.attempts)
     for attempt in range(1, attempts + 1):
         warm_up_n, warm_up_s = _run_for(policy.warm_up_s, (reference, run), work, wall)
-        with _no_garbage_collection():
+        with without_collector():
             run_s, reference_s, wall_s = _pairs(run, reference, policy, work, wall)
         drift = _drift(reference_s)
         if drift <= policy.max_drift:
@@ -153,7 +153,7 @@ def measure_alone(
     work = work or work_clock()
     _run_for(warm_up_s, (run,), work, wall)
     blocks, n = [], 0
-    with _no_garbage_collection():
+    with without_collector():
         for _ in range(BLOCKS):
             times: list[float] = []
             end = wall() + PATIENCE * block_s
@@ -215,8 +215,8 @@ def _pairs(
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Python's collector would run inside one of the timed calls."""
+def without_collector() -> Iterator[None]:
+    """No garbage collection: it would run inside a timed call, and goes over all that a compiler holds again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:
